@@ -1,0 +1,90 @@
+//! Slim read types of the Kubernetes objects that the proxy, DNS and the controllers use.
+//!
+//! They hold the fields that are read, and nothing else: unknown fields are dropped while decoding, so a cache of
+//! Services costs what the data path needs. A slim type is never written back whole; whoever owns an object writes
+//! it as JSON or by patch. What an object *means* is left to `intent`, `slices` and `zone`.
+
+mod endpoint_slice;
+mod endpoints;
+mod meta;
+mod node;
+mod pod;
+mod selector;
+mod service;
+
+pub use endpoint_slice::{AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint};
+pub use endpoints::{EndpointAddress, EndpointSubset, Endpoints};
+pub use meta::{Labels, List, ListMeta, Metadata, ObjectReference, OwnerReference};
+pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
+pub use pod::{Condition, Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus};
+pub use selector::{Requirement, Selector, SelectorError};
+pub use service::{
+    ClientIp, IngressPort, LoadBalancerIngress, LoadBalancerStatus, Protocol, Service, ServicePort, ServiceSpec,
+    ServiceStatus, SessionAffinityConfig, TargetPort,
+};
+
+/// A kind of object that a client can list and watch.
+pub trait Resource: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+    /// API group, empty for the core group.
+    const GROUP: &'static str;
+    /// API version within the group.
+    const VERSION: &'static str;
+    /// The kind's name, as in `kind:`.
+    const KIND: &'static str;
+    /// The plural name that stands in URLs.
+    const PLURAL: &'static str;
+    /// Whether objects live in namespaces.
+    const NAMESPACED: bool;
+
+    /// The object's metadata.
+    fn metadata(&self) -> &Metadata;
+}
+
+/// Says where a slim type is served.
+macro_rules! resource {
+    ($type:ty, $group:literal, $version:literal, $kind:literal, $plural:literal, $namespaced:literal) => {
+        impl $crate::Resource for $type {
+            const GROUP: &'static str = $group;
+            const VERSION: &'static str = $version;
+            const KIND: &'static str = $kind;
+            const PLURAL: &'static str = $plural;
+            const NAMESPACED: bool = $namespaced;
+
+            fn metadata(&self) -> &$crate::Metadata {
+                &self.metadata
+            }
+        }
+    };
+}
+pub(crate) use resource;
+
+/// A Namespace, of which only the name and its deletion matter to readers.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct Namespace {
+    /// Name, labels and deletion.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+resource!(Namespace, "", "v1", "Namespace", "namespaces", false);
+
+/// A range of cluster IPs (S-143).
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct ServiceCidr {
+    /// Name and deletion.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// The ranges.
+    #[serde(default)]
+    pub spec: ServiceCidrSpec,
+}
+
+/// The ranges of a [`ServiceCidr`].
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct ServiceCidrSpec {
+    /// One or two ranges, one per family.
+    #[serde(default)]
+    pub cidrs: Vec<ipnet::IpNet>,
+}
+
+resource!(ServiceCidr, "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", false);

@@ -1,0 +1,145 @@
+//! What happens at a frontend: Rule, Outcome, Pool and Endpoint.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{Protocol, Provenance};
+
+/// What happens to packets that knock at a frontend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What kind of address the frontend is.
+    pub role: Role,
+    /// Who may come in; everybody else is dropped before anything else is asked (S-316, S-343).
+    pub sources: Sources,
+    /// For clients on this node: its Pods, and the host itself.
+    pub near: Outcome,
+    /// For all other clients. Differs from `near` only under `externalTrafficPolicy: Local` (S-313).
+    pub far: Outcome,
+    /// Whose source address is rewritten.
+    pub masquerade: Masquerade,
+    /// Whether a client stays with its endpoint.
+    pub affinity: Option<Affinity>,
+    /// Who put this rule here.
+    pub provenance: Provenance,
+}
+
+/// The kind of a frontend's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// A cluster IP: its unused ports are refused (S-341).
+    ClusterIp,
+    /// An external IP.
+    ExternalIp,
+    /// An ingress address of a load balancer.
+    LoadBalancerIp,
+    /// A port of every accepted node address.
+    NodePort,
+}
+
+/// Which client addresses may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sources {
+    /// Everybody.
+    #[default]
+    Any,
+    /// Only these ranges.
+    Only(BTreeSet<IpNet>),
+}
+
+/// What a class of clients gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An endpoint of this pool. The pool is never empty.
+    Pool(Pool),
+    /// TCP gets a RST, everything else an ICMP port-unreachable (S-311).
+    Reject,
+    /// Silence, so that an upstream load balancer tries another node (S-311).
+    Drop,
+}
+
+/// Whose packets get the node's address as their source. A packet from an endpoint to itself always does (S-315).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Masquerade {
+    /// Nobody's.
+    Never,
+    /// Everybody's (S-312).
+    Always,
+    /// Everybody's but local Pods' (S-314).
+    UnlessLocalPod,
+    /// Only the host's own (S-313 b).
+    OnlyHost,
+}
+
+/// `sessionAffinity: ClientIP` (S-324).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Affinity {
+    /// How long a client is remembered after its last new connection: 1 to 86400 s.
+    pub timeout_s: u32,
+}
+
+/// Endpoints after every choice that Kubernetes makes before the random one: readiness, fall-back to terminating ones,
+/// traffic policy and topology (S-306…S-309).
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Which Service port and set this is. Frontends with equal names share their affinity memory.
+    pub name: Arc<PoolName>,
+    /// Sorted by address and port, without duplicates, at least one.
+    pub endpoints: Arc<[Endpoint]>,
+}
+
+/// A Pool is what it leads to: its name, like provenance, is not part of equality, since a kernel holds no names.
+impl PartialEq for Pool {
+    fn eq(&self, other: &Pool) -> bool {
+        self.endpoints == other.endpoints
+    }
+}
+
+impl Eq for Pool {}
+
+/// The Service port and the set of endpoints that a pool stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolName {
+    /// The Service's namespace.
+    pub namespace: String,
+    /// The Service's name.
+    pub service: String,
+    /// The Service port's name, possibly empty.
+    pub port: String,
+    /// The Service port's protocol.
+    pub protocol: Protocol,
+    /// Which of the two sets.
+    pub scope: Scope,
+}
+
+/// Which endpoints a pool was chosen from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Those of the whole cluster.
+    Cluster,
+    /// Those on this node.
+    Local,
+}
+
+/// Where a connection may be led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// The endpoint's own address.
+    pub address: IpAddr,
+    /// The endpoint's own port.
+    pub port: u16,
+    /// Whether it is on this node, and so may reach itself through a virtual address (S-315).
+    pub local: bool,
+    /// Its share of new connections, at least 1. Kubernetes gives every endpoint 1.
+    pub weight: u16,
+}
+
+impl Endpoint {
+    /// Address and port.
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
