@@ -1,1 +1,3 @@
+//! The command line and the wiring, nothing else.
+
 fn main() {}
