@@ -44,7 +44,7 @@ fn kubernetes(config: &Config) -> Value {
 }
 
 /// The first address of a range that a Service can have.
-pub(crate) fn first_address(range: &IpNet) -> IpAddr {
+pub fn first_address(range: &IpNet) -> IpAddr {
     match range {
         IpNet::V4(range) => IpAddr::V4((u32::from(range.network()) + 1).into()),
         IpNet::V6(range) => IpAddr::V6((u128::from(range.network()) + 1).into()),

@@ -39,6 +39,7 @@ use http::{Request, Response};
 use ipnet::IpNet;
 use store::Store;
 
+pub use bootstrap::first_address;
 pub use identity::{Identity, InProcess};
 pub use status::Status;
 
