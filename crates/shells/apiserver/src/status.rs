@@ -126,6 +126,7 @@ impl Status {
         match refusal {
             Refusal::Invalid(errors) => Status::invalid(facts, name, &errors),
             Refusal::BadRequest(message) => Status::bad_request(message),
+            Refusal::Conflict(why) => Status::conflict(facts, name, &why),
             Refusal::Forbidden(why) => Status::forbidden(facts, name, &why),
             Refusal::Internal(message) => Status::internal(message),
         }

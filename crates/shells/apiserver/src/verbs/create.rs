@@ -30,8 +30,7 @@ pub(super) async fn create_object(
         let mut prepared = object.clone();
         let uid = uuid::Uuid::new_v4().to_string();
         let refused = |name: &str, refusal| Status::refused(facts, name, refusal);
-        kinds::metadata::prepare_create(&mut prepared, call.served.kind, &context, uid)
-            .map_err(|refusal| refused(object::name(&object), refusal))?;
+        kinds::metadata::prepare_create(&mut prepared, call.served.kind, &context, uid);
         name = object::name(&prepared).to_owned();
         let key = keys::object(facts, call.namespace(), &name);
         let admitted = match call.served.kind.create(prepared, &context) {

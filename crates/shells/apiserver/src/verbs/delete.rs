@@ -2,8 +2,7 @@
 
 use axum_core::body::Body;
 use http::{Response, StatusCode};
-use kinds::Facts as KindFacts;
-use kinds::metadata::{Deletion, DeletionOptions};
+use kinds::deletion::{self, DeleteOptions, Deletion};
 use serde_json::{Value, json};
 use store::{Expect, KeyValue, Transaction, Write};
 
@@ -42,34 +41,36 @@ enum Deleted {
 }
 
 /// `DeleteOptions` come as the body or as parameters; the body holds.
-fn options(call: &Call) -> Result<DeletionOptions, Status> {
-    let body: Value = if call.body.is_empty() {
-        Value::Null
+fn options(call: &Call) -> Result<DeleteOptions, Status> {
+    let mut body: Value = if call.body.is_empty() {
+        json!({})
     } else {
         serde_json::from_slice(&call.body)
             .map_err(|error| Status::bad_request(format!("the delete options are not valid JSON: {error}")))?
     };
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let policy = text(&body["propagationPolicy"])
-        .or_else(|| (!call.query.propagation_policy.is_empty()).then(|| call.query.propagation_policy.clone()));
-    Ok(DeletionOptions {
-        grace_period_s: body["gracePeriodSeconds"].as_i64().or(call.query.grace_period_s),
-        propagation_policy: policy,
-        uid: text(&body["preconditions"]["uid"]),
-        resource_version: text(&body["preconditions"]["resourceVersion"]),
-    })
+    if !body.is_object() {
+        return Err(Status::bad_request("the delete options are not a JSON object"));
+    }
+    if let Some(grace) = call.query.grace_period_s.filter(|_| body["gracePeriodSeconds"].is_null()) {
+        body["gracePeriodSeconds"] = grace.into();
+    }
+    if !call.query.propagation_policy.is_empty() && body["propagationPolicy"].is_null() {
+        body["propagationPolicy"] = call.query.propagation_policy.as_str().into();
+    }
+    let refused = |refusal| Status::refused(call.served.facts(), call.name(), refusal);
+    DeleteOptions::parse(&body).map_err(refused)
 }
 
-async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeletionOptions) -> Result<Deleted, Status> {
+async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
     let facts = call.served.facts();
     let name = key.rsplit('/').next().unwrap_or_default();
     for _ in 0..ATTEMPTS {
         let stored = inner.store().get(key, None).await?;
         let stored = stored.ok_or_else(|| Status::not_found(facts, name))?;
         let old = object::decode(&stored);
-        let deletion = kinds::metadata::deletion(&old, options, call.served.kind, &call.now)
-            .map_err(|why| Status::conflict(facts, name, &why))?;
-        match deletion {
+        let decided = deletion::deletion(&old, options, call.served.kind, &call.now);
+        match decided.map_err(|refusal| Status::refused(facts, name, refusal))? {
+            Deletion::Unchanged => return Ok(Deleted::Marked(old)),
             Deletion::Remove if call.query.dry_run => return Ok(Deleted::Gone(old)),
             Deletion::Remove => {
                 if remove(inner, call, &stored, &old).await? {
@@ -79,9 +80,6 @@ async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeletionOpt
             Deletion::Mark(marked) if call.query.dry_run => return Ok(Deleted::Marked(marked)),
             Deletion::Mark(marked) => {
                 let value = object::encode(marked.clone());
-                if value == stored.value {
-                    return Ok(Deleted::Marked(marked));
-                }
                 let transaction = Transaction {
                     expect: vec![Expect::Modified(stored.key.clone(), stored.modified)],
                     writes: vec![Write::Put(stored.key.clone(), value)],
@@ -93,16 +91,6 @@ async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeletionOpt
         }
     }
     Err(contended(call, name))
-}
-
-/// Whether an object that is being deleted has nothing left to wait for.
-pub(super) fn gone(facts: &KindFacts, object: &Value) -> bool {
-    let metadata = &object["metadata"];
-    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    metadata["deletionTimestamp"].is_string()
-        && empty(&metadata["finalizers"])
-        && (facts.kind != "Namespace" || empty(&object["spec"]["finalizers"]))
-        && (facts.kind != "Pod" || metadata["deletionGracePeriodSeconds"] == 0)
 }
 
 /// Removes an object with all it holds. Says whether it was still the one that was read.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::KeyValue;
 
 use super::create::create_object;
-use super::delete::{gone, remove};
+use super::delete::remove;
 use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
 use super::{Call, decode, show};
 use crate::status::Status;
@@ -59,7 +59,7 @@ async fn change(
             let object = written(admitted.object, stored.modified);
             return Ok(show(call, StatusCode::OK, &object, &warnings));
         }
-        if gone(call.served.facts(), &admitted.object) {
+        if kinds::deletion::is_finished(&admitted.object) {
             if remove(inner, call, &stored, &admitted.object).await? {
                 return Ok(show(call, StatusCode::OK, &admitted.object, &warnings));
             }
@@ -85,7 +85,7 @@ fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut new: Value, old: &Val
     let kind = call.served.kind;
     let context = cluster.context(inner, call);
     let refused = |refusal| Status::refused(kind.facts(), call.name(), refusal);
-    kinds::metadata::prepare_update(&mut new, old, kind).map_err(refused)?;
+    kinds::metadata::prepare_update(&mut new, old);
     let decided = if call.is_status() { kind.update_status(new, old, &context) } else { kind.update(new, old, &context) };
     decided.map_err(refused)
 }
