@@ -14,6 +14,9 @@ const LOCAL: Uses = Uses { cluster: false, local: true };
 const HERE: Place = Place { node: "here", zone: Some("east") };
 const NO_ZONE: Place = Place { node: "here", zone: None };
 
+type Numbers = &'static [u8];
+type Texts = &'static [&'static str];
+
 #[test]
 fn s306_which_sets_a_port_needs() {
     use Policy::{Cluster, Local};
@@ -35,7 +38,7 @@ fn s306_which_sets_a_port_needs() {
 
 #[test]
 fn s307_who_is_in_the_two_sets() {
-    let table: [(&str, &[&str], &[u8], &[u8]); 14] = [
+    let table: [(&str, Texts, Numbers, Numbers); 14] = [
         // endpoints, Cluster set, Local set
         ("s307_none", &[], &[], &[]),
         ("s307_ready", &["1 ready here", "2 ready"], &[1, 2], &[1]),
@@ -61,7 +64,7 @@ fn s307_who_is_in_the_two_sets() {
 
 #[test]
 fn s308_topology_narrows_the_cluster_set() {
-    let table: [(&str, Place, &[&str], &[u8], &[u8]); 17] = [
+    let table: [(&str, Place, Texts, Numbers, Numbers); 17] = [
         ("s308_zone", HERE, &["1 ready zone=east", "2 ready zone=west"], &[1], &[]),
         ("s308_several_zones", HERE, &["1 ready zone=west+east", "2 ready zone=west"], &[1], &[]),
         ("s308_one_without_hint", HERE, &["1 ready zone=east", "2 ready"], &[1, 2], &[]),

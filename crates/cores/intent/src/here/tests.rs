@@ -4,6 +4,8 @@ use crate::sample::{config, node};
 /// The host's interfaces: loopback, one for the cluster, one for something else.
 const HOST: [&str; 6] = ["127.0.0.1", "192.168.0.1", "172.16.0.1", "::1", "fd00::1", "fd77::1"];
 
+type Texts = &'static [&'static str];
+
 fn here(config: Config, node: Option<&Node>) -> Here {
     Here::of(&config, node, &HOST.map(|address| address.parse().unwrap()))
 }
@@ -24,7 +26,7 @@ fn s319_which_addresses_accept_node_ports() {
         Some(node)
     };
     use NodePortAddresses::{All, Primary};
-    let table: [(&str, NodePortAddresses, Option<Node>, &[&str], &[&str]); 12] = [
+    let table: [(&str, NodePortAddresses, Option<Node>, Texts, Texts); 12] = [
         ("s319_primary", Primary, Some(node()), &["192.168.0.1"], &["fd00::1"]),
         (
             "s319_primary_is_one",
