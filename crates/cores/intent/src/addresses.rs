@@ -1,5 +1,8 @@
 //! The addresses and ranges of a Service, read once (S-301).
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 

@@ -1,5 +1,8 @@
 //! What EndpointSlices contribute to one Service port (S-302, S-303).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

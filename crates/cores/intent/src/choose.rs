@@ -8,6 +8,9 @@
 //! * S-308 topology: only the Cluster set, only ready endpoints
 //! * S-309 whether there is an endpoint anywhere: [`Choice::anywhere`]
 
+#[cfg(test)]
+mod tests;
+
 use model::Endpoint;
 
 /// A traffic policy: lead to endpoints of the whole cluster, or only to those on this node.

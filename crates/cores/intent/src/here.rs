@@ -1,5 +1,8 @@
 //! What this node contributes: its zone, the addresses that accept node ports (S-319), and how its Pods are known (S-322).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -33,6 +33,8 @@ mod here;
 mod intent;
 mod problem;
 mod rules;
+#[cfg(test)]
+mod sample;
 
 pub use choose::{Candidate, Choice, Hints, Place, Policy, Uses, choose};
 pub use config::{Config, Detector, NodePortAddresses};

@@ -9,6 +9,9 @@
 //!
 //! Near clients are local Pods and the host itself (S-313).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
