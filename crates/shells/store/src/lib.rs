@@ -12,6 +12,7 @@ mod log;
 mod options;
 mod queue;
 mod recovery;
+pub mod simulated;
 mod snapshot;
 mod watchers;
 mod writer;

@@ -1,6 +1,10 @@
 //! Tests of the store as a whole.
 
 mod api;
+mod faults;
+mod history;
+mod power;
+mod properties;
 
 use std::sync::Arc;
 
