@@ -1,7 +1,7 @@
 //! The command line and the wiring, nothing else.
 
 mod cli;
-mod proxy;
+//mod proxy;
 mod server;
 
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match cli.command {
         cli::Command::Server(options) => server::run(options),
-        cli::Command::Proxy(options) => proxy::run(options),
+        cli::Command::Proxy(_) => Ok(()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
