@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, ready};
 
 use crate::files::{Directory, Files};
 use crate::index::Scan;
-use crate::queue::Queue;
+use crate::queue::{Closed, Queue};
 use crate::watchers::Subscription;
 use crate::writer::{Shared, Writer};
 use crate::{Error, KeyValue, Options, Page, Range, Revision, Stats, Store, Transaction, Watch};
@@ -55,7 +55,8 @@ impl Embedded {
 
     /// What it has done and holds.
     pub fn stats(&self) -> Stats {
-        *self.shared.stats.lock()
+        let watchers = self.shared.watchers.lock().count() as u64;
+        Stats { watchers, ..*self.shared.stats.lock() }
     }
 
     fn page(&self, range: &Range, at: Option<Revision>) -> Result<Page, Error> {
@@ -91,8 +92,23 @@ impl Embedded {
     }
 }
 
+/// Turns callers away once there is no writer, also if it panicked.
+struct Closing<'a>(&'a Queue, Arc<Shared>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "its writer panicked, which is a bug; restart";
+            self.1.read_only.lock().get_or_insert_with(|| Arc::from(why));
+        }
+        self.0.close();
+        self.0.clear();
+    }
+}
+
 /// The writer's thread: until the queue is closed and empty.
 fn run(mut writer: Writer, queue: &Queue, group_bytes: usize) {
+    let _closing = Closing(queue, writer.shared.clone());
     let mut patience = Duration::ZERO;
     while let Some(requests) = queue.take(group_bytes, patience) {
         if !requests.is_empty() {
@@ -124,7 +140,8 @@ impl Store for Embedded {
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Revision, Error>> {
         async move {
-            let answer = self.queue.enter(transaction).await.ok_or_else(closed)?;
+            let closed = || self.read_only().map_or_else(closed, Error::ReadOnly);
+            let answer = self.queue.enter(transaction).await.map_err(|Closed| closed())?;
             answer.await.unwrap_or_else(|_| Err(closed()))
         }
         .boxed()

@@ -3,6 +3,7 @@
 mod api;
 mod faults;
 mod history;
+mod kill;
 mod power;
 mod properties;
 

@@ -303,13 +303,11 @@ impl Writer {
     }
 
     fn count(&self) {
-        let watchers = self.shared.watchers.lock().count() as u64;
         let mut stats = self.shared.stats.lock();
         stats.syncs = self.log.cost.syncs;
         stats.upkeep_syncs = self.log.cost.upkeep_syncs + self.snapshot_syncs;
         stats.bytes = self.log.cost.bytes;
         stats.log_bytes = self.log.bytes();
-        stats.watchers = watchers;
     }
 }
 

@@ -144,3 +144,20 @@ fn a_planted_bug_is_found() {
         assert!(found.is_some(), "{plant:?} was not found in 2,400 crashes");
     }
 }
+
+#[test]
+fn an_unfinished_write_is_cut_and_cleared() {
+    let disk = SimFiles::new();
+    let mut writer = Writer::open(Arc::new(disk.clone()), options()).unwrap();
+    let now = Instant::now();
+    writer.commit(vec![super::put("a", "1")], now)[0].as_ref().unwrap();
+    disk.stop_after(1);
+    assert!(writer.commit(vec![super::put("a", vec![7; 5000])], now)[0].is_err());
+    let disk = disk.after_kill();
+    let log = |disk: &SimFiles| disk.contents()["log-00000000000000000001"].clone();
+    assert!(log(&disk)[1024..].contains(&7), "half of the write is there");
+    let writer = Writer::open(Arc::new(disk.clone()), options()).unwrap();
+    assert_eq!(writer.shared.index.read().revision(), 1);
+    // The header's sector and the first group's are followed by nothing.
+    assert!(log(&disk)[1024..].iter().all(|&byte| byte == 0));
+}

@@ -199,3 +199,36 @@ async fn a_commit_whose_caller_has_gone_harms_nobody() {
     assert_eq!(revision, 101, "entered is entered");
     assert!(store.get("b", None).await.unwrap().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_begins_amid_writes_has_no_gap_and_no_duplicate() {
+    const COMMITS: u64 = 2000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Embedded::open(dir.path()).unwrap());
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for i in 1..=COMMITS {
+                store.commit(put("p/a", i.to_string())).await.unwrap();
+            }
+        }
+    });
+    let watchers = (0..40).map(|i| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            // Wherever the writer is by then.
+            while store.revision().await.unwrap() < i * 20 {
+                tokio::task::yield_now().await;
+            }
+            let after = if i % 2 == 0 { store.revision().await.unwrap() } else { i };
+            let mut watch = store.watch("p/", after).await.unwrap();
+            for expected in after + 1..=COMMITS {
+                assert_eq!(watch.next().await.unwrap().unwrap()[0].revision, expected);
+            }
+        })
+    });
+    for task in watchers.collect::<Vec<_>>().into_iter().chain([writer]) {
+        tokio::time::timeout(Duration::from_secs(20), task).await.expect("each watcher sees the end").unwrap();
+    }
+    assert_eq!(store.stats().watchers, 0, "who goes away is forgotten");
+}
