@@ -1,1 +1,7 @@
-//! To be written.
+//! Every system call and all `unsafe` code of maitred: it moves bytes between values and the kernel, and decides
+//! nothing. What a rule or a route should be is said by the caller.
+
+pub mod links;
+pub mod netns;
+pub mod process;
+pub mod sandbox;
