@@ -1,1 +1,45 @@
-fn main() {}
+//! The command line and the wiring, nothing else.
+
+mod cli;
+mod proxy;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    log(cli.verbose);
+    // The one TLS provider of the process; installing it twice is the only way for this to fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match cli.command {
+        cli::Command::Server(options) => server::run(options),
+        cli::Command::Proxy(options) => proxy::run(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maitred: {}", runloop::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error; `RUST_LOG` overrides the level.
+fn log(verbose: u8) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+/// Resolves on Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("a runtime with I/O can listen for signals");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

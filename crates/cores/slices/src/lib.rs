@@ -1,1 +1,35 @@
-//! To be written.
+//! Selectors and Pods to EndpointSlices (S-200…S-223) and legacy Endpoints (S-224…S-229), as plans.
+//!
+//! ```text
+//!   Service + Pods + Nodes ──► candidates ──► Endpoints grouped by resolved ports ──┐
+//!                                                                                  ├─► pack ──► create, update, delete
+//!   existing EndpointSlices ───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A plan holds whole objects: they are POSTed or PUT as they are, with `apiVersion` and `kind` added. Its size is the
+//! size of the change: one Pod that becomes ready rewrites one slice. Planning again on the result gives an empty plan,
+//! and the order of the inputs changes nothing.
+//!
+//! Left to others: queueing and retries (`runloop`), writes (`controllers`), validation of stored objects (`kinds`),
+//! mirroring of manual Endpoints, and proportional zone hints (S-221).
+//!
+//! The kinds are KEP-752 (EndpointSlice), KEP-1672 (terminating endpoints) and KEP-3015 (traffic distribution).
+
+mod endpoint;
+mod endpoints;
+mod expectations;
+mod metadata;
+mod packing;
+mod plan;
+mod pod;
+mod repack;
+mod trigger;
+
+pub use endpoints::{EndpointsInputs, EndpointsPlan, is_orphan, plan_endpoints};
+pub use expectations::{Expectations, Stale};
+pub use metadata::{LAST_CHANGE_TRIGGER_TIME, MANAGED_BY, MANAGED_BY_LABEL};
+pub use plan::{Inputs, Retry, SLICE_LEN_DEFAULT, SlicePlan, plan_slices};
+pub use trigger::TriggerTimes;
+
+#[cfg(test)]
+mod fixture;

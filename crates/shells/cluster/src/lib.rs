@@ -1,1 +1,14 @@
-//! To be written.
+//! The Kubernetes client: requests, list-watch caches, Events.
+//!
+//! All consumers use one type, [`Cluster`], over one client type. In the server's process the client's transport is a
+//! direct call into the API server; across machines it is TLS. No consumer knows which.
+
+mod connect;
+mod events;
+mod reflector;
+mod requests;
+
+pub use connect::{ConnectError, in_process, kubeconfig};
+pub use events::{Recorder, Subject};
+pub use reflector::{Change, Selection, reflect};
+pub use requests::{Cluster, RequestError, path, patch_of};

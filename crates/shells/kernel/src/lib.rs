@@ -1,10 +1,10 @@
-//! Netlink sockets, namespaces and links: the only system calls and `unsafe` code of maitred. Bytes are moved here; what
-//! they mean is known to the cores.
+//! Every system call and all `unsafe` code of maitred: it moves bytes between values and the kernel, and decides
+//! nothing. What a rule or a route should be is said by the caller.
 
-mod conntrack;
-mod netlink;
-mod nfnetlink;
-
-pub use conntrack::{Conntrack, ConntrackEntry, Tuple};
-pub use netlink::{Counters, NetlinkError};
-pub use nfnetlink::{BatchError, NfSocket};
+pub mod conntrack;
+pub mod links;
+pub mod netlink;
+pub mod netns;
+pub mod nfnetlink;
+pub mod process;
+pub mod sandbox;

@@ -1,1 +1,19 @@
-//! To be written.
+//! The per-node proxy: follows Services and EndpointSlices and keeps the node's data path as they say.
+//!
+//! ```text
+//!   reflectors ──events──► one thread: Intent ──Change──► Dataplane ──► the kernel
+//!                                        ▲                    │
+//!                                        └──── observe ◄──────┘   at start, after a failure, and now and then
+//! ```
+//!
+//! One thread owns the [`intent::Intent`] and the [`Dataplane`]; nothing else touches either. What Services mean stands
+//! in `intent`, what a backend writes in its own crate.
+
+mod dataplane;
+mod driver;
+mod feed;
+mod problems;
+
+pub use dataplane::{Applied, Dataplane, DataplaneError};
+pub use driver::{Progress, start};
+pub use intent::{Config, Detector, NodePortAddresses};

@@ -4,12 +4,29 @@
 //! more than the last; all keys of a transaction share it. A write becomes visible to readers and watchers only once it
 //! is durable. What the values mean is left to the API server.
 
+mod embedded;
+pub mod files;
+mod group;
+mod index;
+mod log;
+mod options;
+mod queue;
+mod recovery;
+pub mod simulated;
+mod snapshot;
+mod watchers;
+mod writer;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+pub use embedded::Embedded;
+pub use files::Files;
+pub use options::{Options, Stats};
 
 /// Numbers the commits, from 1. Revision 0 is the empty store.
 pub type Revision = u64;
@@ -106,6 +123,14 @@ pub struct Event {
     pub previous: Option<KeyValue>,
 }
 
+impl Event {
+    /// The key that changed.
+    pub fn key(&self) -> &Key {
+        let value = self.current.as_ref().or(self.previous.as_ref());
+        &value.expect("an event has a value before or after it").key
+    }
+}
+
 /// Why the store did not do as asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -168,3 +193,6 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Why the store takes no writes, if it does not.
     fn read_only(&self) -> Option<Arc<str>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,10 +77,13 @@ pub struct Endpoint {
 #[serde(default)]
 pub struct EndpointConditions {
     /// May get new traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<bool>,
     /// Answers, even if it is terminating.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub serving: Option<bool>,
     /// Is being deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub terminating: Option<bool>,
 }
 

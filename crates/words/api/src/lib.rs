@@ -6,22 +6,28 @@
 
 mod endpoint_slice;
 mod endpoints;
+mod lease;
 mod meta;
 mod node;
 mod pod;
 mod selector;
 mod service;
+mod service_cidr;
 
-pub use endpoint_slice::{AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint};
+pub use endpoint_slice::{
+    AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint, SERVICE_NAME_LABEL,
+};
 pub use endpoints::{EndpointAddress, EndpointSubset, Endpoints};
+pub use lease::{Lease, LeaseSpec};
 pub use meta::{Labels, List, ListMeta, Metadata, ObjectReference, OwnerReference};
 pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
-pub use pod::{Condition, Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus};
+pub use pod::{Condition, Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus, Toleration};
 pub use selector::{Requirement, Selector, SelectorError};
 pub use service::{
     ClientIp, IngressPort, LoadBalancerIngress, LoadBalancerStatus, Protocol, Service, ServicePort, ServiceSpec,
     ServiceStatus, SessionAffinityConfig, TargetPort,
 };
+pub use service_cidr::{IpAddress, IpAddressSpec, ParentReference, ServiceCidr, ServiceCidrSpec, ServiceCidrStatus};
 
 /// A kind of object that a client can list and watch.
 pub trait Resource: serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
@@ -58,33 +64,33 @@ macro_rules! resource {
 }
 pub(crate) use resource;
 
-/// A Namespace, of which only the name and its deletion matter to readers.
+/// A Namespace, of which only the name, the deletion and its phase matter to readers.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
 pub struct Namespace {
     /// Name, labels and deletion.
-    #[serde(default)]
     pub metadata: Metadata,
+    /// Who has to let go of it.
+    pub spec: NamespaceSpec,
+    /// Whether it is being deleted.
+    pub status: NamespaceStatus,
+}
+
+/// A Namespace's specification.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
+pub struct NamespaceSpec {
+    /// `kubernetes` until the namespace is empty.
+    #[serde(deserialize_with = "meta::null_as_default")]
+    pub finalizers: Vec<String>,
+}
+
+/// A Namespace's status.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(default)]
+pub struct NamespaceStatus {
+    /// `Active` or `Terminating`.
+    pub phase: String,
 }
 
 resource!(Namespace, "", "v1", "Namespace", "namespaces", false);
-
-/// A range of cluster IPs (S-143).
-#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct ServiceCidr {
-    /// Name and deletion.
-    #[serde(default)]
-    pub metadata: Metadata,
-    /// The ranges.
-    #[serde(default)]
-    pub spec: ServiceCidrSpec,
-}
-
-/// The ranges of a [`ServiceCidr`].
-#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct ServiceCidrSpec {
-    /// One or two ranges, one per family.
-    #[serde(default)]
-    pub cidrs: Vec<ipnet::IpNet>,
-}
-
-resource!(ServiceCidr, "networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", false);

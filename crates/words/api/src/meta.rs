@@ -11,8 +11,12 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// Unique within the kind and namespace.
+    /// Unique within the kind and namespace; empty in an object that is to be created by [`Metadata::generate_name`].
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// What the server is to begin the name with, where the writer leaves the rest to it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub generate_name: String,
     /// Empty for cluster-scoped kinds.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,

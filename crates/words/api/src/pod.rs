@@ -34,12 +34,29 @@ pub struct PodSpec {
     /// Labels that a node must have.
     #[serde(deserialize_with = "null_as_default")]
     pub node_selector: Labels,
+    /// Taints that it can live with.
+    #[serde(deserialize_with = "null_as_default")]
+    pub tolerations: Vec<Toleration>,
     /// The containers.
     #[serde(deserialize_with = "null_as_default")]
     pub containers: Vec<Container>,
     /// Containers that run before the others, or beside them (`restartPolicy: Always`).
     #[serde(deserialize_with = "null_as_default")]
     pub init_containers: Vec<Container>,
+}
+
+/// A kind of taint that a Pod can live with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Toleration {
+    /// The taint's key; empty, with `Exists`, means every key.
+    pub key: String,
+    /// `Exists` or `Equal`; empty means `Equal`.
+    pub operator: String,
+    /// The taint's value, for `Equal`.
+    pub value: String,
+    /// The taint's effect; empty means every effect.
+    pub effect: String,
 }
 
 /// A container, of which readers use the ports.
@@ -103,4 +120,10 @@ pub struct Condition {
     /// When `status` last changed, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<String>,
+    /// One word for machines.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }

@@ -17,6 +17,7 @@ mod eval;
 mod packet;
 mod provenance;
 mod rule;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,11 +25,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 pub use change::Change;
-pub use compare::{Difference, compare};
-pub use eval::{Step, Verdict, eval};
+pub use compare::{Difference, FieldDifference, FrontendDifference, SetDifference, compare};
+pub use eval::{ClientClass, Forward, Target, Verdict, eval};
 pub use packet::{Client, Packet};
 pub use provenance::{Origin, Provenance};
 pub use rule::{Affinity, Endpoint, Masquerade, Outcome, Pool, PoolName, Role, Rule, Scope, Sources};
+pub use step::{Step, Trace};
 
 /// An IP family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +138,17 @@ pub enum LocalPods {
     InterfacePrefix(String),
 }
 
+impl std::fmt::Display for LocalPods {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LocalPods::Unknown => out.write_str("unknown"),
+            LocalPods::Ranges(ranges) => write!(out, "source in {}", rule::List(ranges)),
+            LocalPods::Interface(name) => write!(out, "interface {name}"),
+            LocalPods::InterfacePrefix(prefix) => write!(out, "interface {prefix}*"),
+        }
+    }
+}
+
 /// The data path of one node in one IP family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -165,9 +178,15 @@ impl Model {
 
     /// Whether this address is some Service's cluster IP: its unused ports are refused, not dropped (S-341).
     pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
+        self.cluster_ip(address).is_some()
+    }
+
+    /// The first rule of this cluster IP, if the address is one.
+    pub fn cluster_ip(&self, address: IpAddr) -> Option<&Rule> {
         let at = |protocol, port| Frontend { destination: Destination::Address(address), protocol, port };
         self.frontends
             .range(at(Protocol::Tcp, 0)..=at(Protocol::Sctp, u16::MAX))
-            .any(|(_, rule)| rule.role == Role::ClusterIp)
+            .map(|(_, rule)| rule)
+            .find(|rule| rule.role == Role::ClusterIp)
     }
 }

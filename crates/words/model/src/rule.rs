@@ -1,6 +1,7 @@
 //! What happens at a frontend: Rule, Outcome, Pool and Endpoint.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -141,5 +142,91 @@ impl Endpoint {
     /// Address and port.
     pub fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Role::ClusterIp => "cluster IP",
+            Role::ExternalIp => "external IP",
+            Role::LoadBalancerIp => "load-balancer IP",
+            Role::NodePort => "node port",
+        })
+    }
+}
+
+impl fmt::Display for Sources {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sources::Any => out.write_str("any"),
+            Sources::Only(ranges) => write!(out, "only {}", List(ranges)),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Pool(pool) => write!(out, "{}", List(pool.endpoints.iter())),
+            Outcome::Reject => out.write_str("reject"),
+            Outcome::Drop => out.write_str("drop"),
+        }
+    }
+}
+
+impl fmt::Display for Masquerade {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Masquerade::Never => "never",
+            Masquerade::Always => "always",
+            Masquerade::UnlessLocalPod => "unless from a local Pod",
+            Masquerade::OnlyHost => "only from the host",
+        })
+    }
+}
+
+impl fmt::Display for Affinity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "client IP for {} s", self.timeout_s)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Scope::Cluster => "Cluster",
+            Scope::Local => "Local",
+        })
+    }
+}
+
+impl fmt::Display for PoolName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PoolName { namespace, service, port, protocol, scope } = self;
+        let colon = if port.is_empty() { "" } else { ":" };
+        write!(out, "{scope} pool of {namespace}/{service}{colon}{port}/{protocol}")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{}", self.socket(), if self.local { " (local)" } else { "" })
+    }
+}
+
+/// A list with commas.
+pub(crate) struct List<I>(pub(crate) I);
+
+impl<I> fmt::Display for List<I>
+where
+    I: IntoIterator<Item: fmt::Display> + Clone,
+{
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, item) in self.0.clone().into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(out, "{comma}{item}")?;
+        }
+        Ok(())
     }
 }

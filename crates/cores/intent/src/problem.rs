@@ -1,0 +1,72 @@
+//! What is wrong with the objects, without keeping the rest from being served.
+
+use std::fmt;
+
+use model::Frontend;
+
+/// Names a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A part of an object that has no effect, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// Two Services want one frontend; the older one has it (S-317). Worth an Event on the loser.
+    Conflict {
+        /// What both want.
+        frontend: Frontend,
+        /// Who has it.
+        winner: ServiceKey,
+        /// Who waits for it.
+        loser: ServiceKey,
+    },
+    /// A value that is no address or range (S-301).
+    Malformed {
+        /// Kind of the object.
+        kind: &'static str,
+        /// `namespace/name` of the object.
+        object: String,
+        /// Path of the field.
+        field: String,
+        /// What stands there.
+        value: String,
+    },
+    /// A value of a family in which it can't be used (S-301, S-302). Worth a line in the log.
+    OtherFamily {
+        /// Kind of the object.
+        kind: &'static str,
+        /// `namespace/name` of the object.
+        object: String,
+        /// Path of the field.
+        field: String,
+        /// What stands there.
+        value: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Conflict { frontend, winner, loser } => {
+                write!(out, "Service {loser} does not get {frontend}: the older Service {winner} has it")
+            }
+            Problem::Malformed { kind, object, field, value } => {
+                write!(out, "{kind} {object}: {field} is ignored: {value:?} is no address or range")
+            }
+            Problem::OtherFamily { kind, object, field, value } => {
+                write!(out, "{kind} {object}: {field} is ignored: {value} is of another IP family")
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The TLS listener: client certificates become identities, requests go to the [`ApiServer`].
+
+use std::sync::Arc;
+
+use axum_core::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::credentials::Credentials;
+use crate::{ApiServer, Identity};
+
+/// How long open requests may take after the stop signal. Watches never end by themselves.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Why the listener could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The PEM texts.
+    #[error("the server's certificate or key is not valid PEM")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// What TLS makes of them.
+    #[error("the server's certificate and key cannot be used")]
+    Tls(#[from] rustls::Error),
+    /// The authority for clients.
+    #[error("the client authority cannot be used")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+}
+
+/// Serves until `stop`, then lets open requests finish for a short time.
+pub async fn serve(
+    server: ApiServer,
+    listener: TcpListener,
+    credentials: &Credentials,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let acceptor = TlsAcceptor::from(Arc::new(tls(credentials)?));
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let watcher = open.watcher();
+                tokio::spawn(connection(server.clone(), acceptor.clone(), socket, watcher));
+            }
+            Err(error) => {
+                // Out of file descriptors: wait for some to close rather than spin.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+    let drained = tokio::time::timeout(DRAIN, open.shutdown()).await;
+    tracing::debug!(in_time = drained.is_ok(), "connections drained");
+    Ok(())
+}
+
+async fn connection(
+    server: ApiServer,
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let _ = socket.set_nodelay(true);
+    let stream = match acceptor.accept(socket).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+    };
+    let identity = stream.get_ref().1.peer_certificates().and_then(|chain| identity(chain.first()?));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (server, identity) = (server.clone(), identity.clone());
+        async move {
+            let mut request = request.map(Body::new);
+            if let Some(identity) = identity {
+                request.extensions_mut().insert(identity);
+            }
+            Ok::<_, std::convert::Infallible>(server.handle(request).await)
+        }
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Common name and organizations of a client's certificate. The authority has been checked by TLS.
+fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let subject = certificate.subject();
+    let user = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok().map(str::to_owned)).collect();
+    Some(Identity { user, groups })
+}
+
+fn tls(credentials: &Credentials) -> Result<ServerConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut clients = RootCertStore::empty();
+    clients.add(CertificateDer::from_pem_slice(credentials.ca.as_bytes())?)?;
+    // A client without certificate is anonymous; what it may see is decided with its request.
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider.clone())
+        .allow_unauthenticated()
+        .build()?;
+    let chain = vec![
+        CertificateDer::from_pem_slice(credentials.certificate.as_bytes())?,
+        CertificateDer::from_pem_slice(credentials.ca.as_bytes())?,
+    ];
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(credentials.key.as_bytes())?)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

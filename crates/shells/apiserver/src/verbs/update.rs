@@ -1,0 +1,116 @@
+//! update and patch: read, change a copy, decide, compare and write once.
+
+use axum_core::body::Body;
+use http::{Response, StatusCode};
+use kinds::Admitted;
+use serde_json::Value;
+use store::KeyValue;
+
+use super::create::create_object;
+use super::delete::remove;
+use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
+use super::{Call, decode, show};
+use crate::status::Status;
+use crate::{ApiServer, Inner, object};
+
+/// Kinds that a PUT to an absent name creates, as Kubernetes allows it (S-100).
+const CREATED_BY_PUT: [&str; 4] = ["services", "endpoints", "events", "leases"];
+
+pub(crate) async fn replace(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    let body = decode(call)?;
+    change(server, call, &|_| Ok(body.clone())).await
+}
+
+pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+    let media = call.content_type.split(';').next().unwrap_or_default().trim();
+    let document: Value = serde_json::from_slice(&call.body)
+        .map_err(|error| Status::bad_request(format!("the patch is not valid JSON: {error}")))?;
+    let form = patch::Form::from_media_type(media)
+        .ok_or_else(|| Status::unsupported_media_type(media, &patch::Form::MEDIA_TYPES))?;
+    let kind = call.served.facts().kind;
+    change(server, call, &|old| {
+        let shown = call.served.view.map_or_else(|| old.clone(), |view| (view.show)(old));
+        let patched = patch::apply(form, kind, &shown, &document).map_err(|error| match error {
+            patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
+            patch::Error::Malformed(why) => Status::bad_request(why),
+        })?;
+        Ok(call.served.view.map_or(patched.clone(), |view| (view.store)(&patched)))
+    })
+    .await
+}
+
+/// Changes an object by a function of what is stored, and decides anew if somebody else was faster.
+async fn change(
+    server: &ApiServer,
+    call: &Call,
+    edit: &(dyn Fn(&Value) -> Result<Value, Status> + Sync),
+) -> Result<Response<Body>, Status> {
+    let inner = &server.inner;
+    let key = call.key();
+    for _ in 0..ATTEMPTS {
+        let Some(stored) = inner.store().get(&key, None).await? else { return absent(server, call, edit).await };
+        let old = object::decode(&stored);
+        let new = edit(&old)?;
+        expect_version(call, &old, &new)?;
+        let cluster = Facts::read(inner).await?;
+        let admitted = decide(inner, call, &cluster, new, &old)?;
+        let warnings = admitted.warnings.clone();
+        if call.query.dry_run || same(&admitted, &stored) {
+            let object = written(admitted.object, stored.modified);
+            return Ok(show(call, StatusCode::OK, &object, &warnings));
+        }
+        if kinds::deletion::is_finished(&admitted.object) {
+            if remove(inner, call, &stored, &admitted.object).await? {
+                return Ok(show(call, StatusCode::OK, &admitted.object, &warnings));
+            }
+            continue;
+        }
+        if let Outcome::Done(revision) = store(inner, call, &key, Some(&stored), &admitted).await? {
+            return Ok(show(call, StatusCode::OK, &written(admitted.object, revision), &warnings));
+        }
+    }
+    Err(contended(call, call.name()))
+}
+
+/// A client that names a resource version means that object and no later one.
+fn expect_version(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
+    match new["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
+        "" | "0" => Ok(()),
+        given if old["metadata"]["resourceVersion"] == given => Ok(()),
+        _ => Err(Status::modified(call.served.facts(), call.name())),
+    }
+}
+
+fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut new: Value, old: &Value) -> Result<Admitted, Status> {
+    let kind = call.served.kind;
+    let context = cluster.context(inner, call);
+    let refused = |refusal| Status::refused(kind.facts(), call.name(), refusal);
+    kinds::metadata::prepare_update(&mut new, old);
+    let decided = if call.is_status() { kind.update_status(new, old, &context) } else { kind.update(new, old, &context) };
+    decided.map_err(refused)
+}
+
+fn same(admitted: &Admitted, stored: &KeyValue) -> bool {
+    admitted.claims.is_empty()
+        && admitted.releases.is_empty()
+        && object::encode(admitted.object.clone()) == stored.value
+}
+
+/// A PUT to an absent name creates some kinds; everything else is not found.
+async fn absent(
+    server: &ApiServer,
+    call: &Call,
+    edit: &(dyn Fn(&Value) -> Result<Value, Status> + Sync),
+) -> Result<Response<Body>, Status> {
+    let facts = call.served.facts();
+    let put = call.content_type.is_empty() || call.content_type.starts_with("application/json;") || call.content_type == "application/json";
+    if !put || call.path.subresource.is_some() || !CREATED_BY_PUT.contains(&facts.plural) {
+        return Err(Status::not_found(facts, call.name()));
+    }
+    let object = edit(&Value::Null)?;
+    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        return Err(Status::modified(facts, call.name()));
+    }
+    let (object, warnings) = create_object(&server.inner, call, object).await?;
+    Ok(show(call, StatusCode::CREATED, &object, &warnings))
+}

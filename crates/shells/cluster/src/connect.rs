@@ -1,0 +1,52 @@
+//! Ways to an API server.
+
+use std::path::{Path, PathBuf};
+
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::Cluster;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig file.
+    #[error("cannot use the kubeconfig {}: give the path of a readable one by --kubeconfig", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<kube::config::KubeconfigError>,
+    },
+    /// TLS or the address in it.
+    #[error("cannot make a client from the kubeconfig {}", path.display())]
+    Client {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A client of the API server that a kubeconfig file names.
+pub async fn kubeconfig(path: &Path) -> Result<Cluster, ConnectError> {
+    let unusable = |source| ConnectError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
+    let file = Kubeconfig::read_from(path).map_err(unusable)?;
+    let config =
+        kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(unusable)?;
+    let client = kube::Client::try_from(config)
+        .map_err(|source| ConnectError::Client { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(Cluster::new(client))
+}
+
+/// A client over a transport in the same process.
+pub fn in_process<S, B>(transport: S) -> Cluster
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<tower::BoxError>,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
+{
+    Cluster::new(kube::Client::new(transport, "default"))
+}

@@ -1,0 +1,266 @@
+//! list + watch: the state of a kind as a stream of changes.
+//!
+//! ```text
+//!   ┌──► list ──► Set…, Gone… (what vanished meanwhile), Synced ──► watch ──► Set, Gone ──┐
+//!   └────────────── 410 Expired; other errors wait and continue from the last version ◄───┘
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{List, Resource};
+use futures::TryStreamExt;
+use http::{Method, Request};
+use kube::core::WatchEvent;
+use tokio::sync::mpsc;
+
+use crate::requests::{Cluster, path};
+
+/// One change of a kind's state.
+#[derive(Clone, Debug)]
+pub enum Change<T> {
+    /// The object is new or changed.
+    Set(Arc<T>),
+    /// The object is gone; its last known state.
+    Gone(Arc<T>),
+    /// The first list is complete. Sent once.
+    Synced,
+}
+
+/// Which objects are reflected.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only this namespace, or all if empty.
+    pub namespace: String,
+    /// `labelSelector`, or empty.
+    pub labels: String,
+    /// `fieldSelector`, or empty.
+    pub fields: String,
+}
+
+/// How many changes wait for a consumer before the reflector waits for it.
+const QUEUE: usize = 1024;
+/// Objects per page of a list.
+const PAGE: usize = 1000;
+/// How long a watch lasts before it is renewed, in seconds.
+const WATCH_S: u64 = 290;
+/// The pause after a failure, doubling up to a limit.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Reflects a kind until the receiver is dropped.
+pub fn reflect<T: Resource>(cluster: &Cluster, selection: Selection) -> mpsc::Receiver<Change<T>> {
+    let (out, changes) = mpsc::channel(QUEUE);
+    let reflector = Reflector { cluster: cluster.clone(), selection, known: HashMap::new(), synced: false, out };
+    tokio::spawn(reflector.run());
+    changes
+}
+
+struct Reflector<T> {
+    cluster: Cluster,
+    selection: Selection,
+    /// Last known states by key, to tell on a new list what is gone.
+    known: HashMap<String, Arc<T>>,
+    synced: bool,
+    out: mpsc::Sender<Change<T>>,
+}
+
+/// Why a list or watch ended.
+enum End {
+    /// The consumer is gone.
+    Unwanted,
+    /// The version is too old: list anew.
+    Expired,
+    /// Anything else, in words: continue after a pause.
+    Failed(String),
+    /// The server closed the watch in time.
+    TimeOut,
+}
+
+impl<T: Resource> Reflector<T> {
+    async fn run(mut self) {
+        let mut version: Option<String> = None;
+        let mut pause = PAUSE.0;
+        loop {
+            let end = match version.clone() {
+                None => match self.list().await {
+                    Ok(listed) => {
+                        version = Some(listed);
+                        pause = PAUSE.0;
+                        continue;
+                    }
+                    Err(end) => end,
+                },
+                Some(from) => {
+                    let mut newest = from.clone();
+                    let end = self.watch(&mut newest).await;
+                    if newest != from {
+                        pause = PAUSE.0;
+                    }
+                    version = Some(newest);
+                    end
+                }
+            };
+            match end {
+                End::Unwanted => return,
+                End::TimeOut => {}
+                End::Expired => version = None,
+                End::Failed(why) => {
+                    tracing::warn!(kind = T::KIND, why, "list or watch failed; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.out.closed() => return,
+                    }
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// Reads everything, tells what is new, changed and gone, and returns the version from which to watch.
+    async fn list(&mut self) -> Result<String, End> {
+        let mut seen = HashSet::new();
+        let mut next = String::new();
+        loop {
+            let query = format!("limit={PAGE}{}", parameter("continue", &next));
+            let listed = self.cluster.send::<List<T>>(Method::GET, &self.url(&query), "application/json", None).await;
+            let page = listed.map_err(|error| match error.code() {
+                Some(410) => End::Expired,
+                _ => End::Failed(format!("{error}: {}", error.source)),
+            })?;
+            for object in page.items {
+                seen.insert(object.metadata().key());
+                self.set(object).await?;
+            }
+            next = page.metadata.r#continue;
+            if next.is_empty() {
+                self.forget_all_but(&seen).await?;
+                return Ok(page.metadata.resource_version);
+            }
+        }
+    }
+
+    async fn forget_all_but(&mut self, seen: &HashSet<String>) -> Result<(), End> {
+        let gone: Vec<String> = self.known.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        for key in gone {
+            self.gone(&key).await?;
+        }
+        if !std::mem::replace(&mut self.synced, true) {
+            self.tell(Change::Synced).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows changes; `version` moves with them.
+    async fn watch(&mut self, version: &mut String) -> End {
+        let query = format!(
+            "watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_S}{}",
+            parameter("resourceVersion", version)
+        );
+        let request = match Request::get(self.url(&query)).body(Vec::new()) {
+            Ok(request) => request,
+            Err(error) => return End::Failed(error.to_string()),
+        };
+        let events = match self.cluster.client.request_events::<T>(request).await {
+            Ok(events) => events,
+            Err(kube::Error::Api(status)) if status.code == 410 => return End::Expired,
+            Err(error) => return End::Failed(error.to_string()),
+        };
+        let mut events = pin!(events);
+        loop {
+            let event = tokio::select! {
+                event = events.try_next() => event,
+                () = self.out.closed() => return End::Unwanted,
+            };
+            let done = match event {
+                Ok(Some(event)) => self.event(event, version).await,
+                Ok(None) => Err(End::TimeOut),
+                Err(error) => Err(End::Failed(error.to_string())),
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn event(&mut self, event: WatchEvent<T>, version: &mut String) -> Result<(), End> {
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                version.clone_from(&object.metadata().resource_version);
+                self.set(object).await
+            }
+            WatchEvent::Deleted(object) => {
+                version.clone_from(&object.metadata().resource_version);
+                self.gone(&object.metadata().key()).await
+            }
+            WatchEvent::Bookmark(bookmark) => {
+                version.clone_from(&bookmark.metadata.resource_version);
+                Ok(())
+            }
+            WatchEvent::Error(status) if status.code == 410 => Err(End::Expired),
+            WatchEvent::Error(status) => Err(End::Failed(status.message)),
+        }
+    }
+
+    async fn set(&mut self, object: T) -> Result<(), End> {
+        let key = object.metadata().key();
+        let same = self.known.get(&key).is_some_and(|known| {
+            let (known, new) = (known.metadata(), object.metadata());
+            !new.resource_version.is_empty() && known.resource_version == new.resource_version && known.uid == new.uid
+        });
+        if same {
+            return Ok(());
+        }
+        let object = Arc::new(object);
+        self.known.insert(key, object.clone());
+        self.tell(Change::Set(object)).await
+    }
+
+    async fn gone(&mut self, key: &str) -> Result<(), End> {
+        match self.known.remove(key) {
+            Some(object) => self.tell(Change::Gone(object)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell(&self, change: Change<T>) -> Result<(), End> {
+        self.out.send(change).await.map_err(|_| End::Unwanted)
+    }
+
+    fn url(&self, query: &str) -> String {
+        let selection = &self.selection;
+        format!(
+            "{}?{query}{}{}",
+            path::<T>(&selection.namespace, ""),
+            parameter("labelSelector", &selection.labels),
+            parameter("fieldSelector", &selection.fields)
+        )
+    }
+}
+
+/// `&name=value` in percent-encoding, or nothing if there is no value.
+fn parameter(name: &str, value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("&{name}=");
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte as char),
+            other => text += &format!("%{other:02X}"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_percent_encoded() {
+        assert_eq!(parameter("fieldSelector", "metadata.name=a b"), "&fieldSelector=metadata.name%3Da%20b");
+        assert_eq!(parameter("continue", ""), "");
+    }
+}

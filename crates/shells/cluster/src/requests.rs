@@ -1,0 +1,151 @@
+//! Single requests: get, create, replace, patch, delete.
+
+use api::Resource;
+use http::{Method, Request};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A client of one API server.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(crate) client: kube::Client,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Cluster")
+    }
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{method} {path}")]
+pub struct RequestError {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path and parameters.
+    pub path: String,
+    /// What the server or the transport said.
+    pub source: Box<kube::Error>,
+}
+
+impl RequestError {
+    /// The HTTP code, if the server answered.
+    pub fn code(&self) -> Option<u16> {
+        match self.source.as_ref() {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// The machine-readable reason, if the server answered: `NotFound`, `AlreadyExists`, …
+    pub fn reason(&self) -> &str {
+        match self.source.as_ref() {
+            kube::Error::Api(status) => &status.reason,
+            _ => "",
+        }
+    }
+}
+
+/// The URL path of a kind's objects, or of one of them.
+pub fn path<T: Resource>(namespace: &str, name: &str) -> String {
+    let mut path =
+        if T::GROUP.is_empty() { format!("/api/{}", T::VERSION) } else { format!("/apis/{}/{}", T::GROUP, T::VERSION) };
+    if T::NAMESPACED && !namespace.is_empty() {
+        path += &format!("/namespaces/{namespace}");
+    }
+    path += "/";
+    path += T::PLURAL;
+    if !name.is_empty() {
+        path += "/";
+        path += name;
+    }
+    path
+}
+
+/// A body with the kind's `apiVersion` and `kind`.
+fn typed<T: Resource>(mut body: Value) -> Value {
+    let version = if T::GROUP.is_empty() { T::VERSION.to_owned() } else { format!("{}/{}", T::GROUP, T::VERSION) };
+    body["apiVersion"] = version.into();
+    body["kind"] = T::KIND.into();
+    body
+}
+
+/// The media type of merge patches.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// A merge patch that sets one top-level field.
+pub fn patch_of(field: &str, value: Value) -> Value {
+    serde_json::json!({ field: value })
+}
+
+impl Cluster {
+    pub(crate) fn new(client: kube::Client) -> Cluster {
+        Cluster { client }
+    }
+
+    /// Sends a request with a JSON body and decodes the answer.
+    pub async fn send<R: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<R, RequestError> {
+        let failed = |source| RequestError { method: method.clone(), path: path.to_owned(), source: Box::new(source) };
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, content_type)
+            .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
+            .map_err(|source| failed(kube::Error::HttpError(source)))?;
+        self.client.request(request).await.map_err(failed)
+    }
+
+    /// One object.
+    pub async fn get<T: Resource>(&self, namespace: &str, name: &str) -> Result<T, RequestError> {
+        self.send(Method::GET, &path::<T>(namespace, name), "application/json", None).await
+    }
+
+    /// Creates an object.
+    pub async fn create<T: Resource>(&self, namespace: &str, body: Value) -> Result<T, RequestError> {
+        let body = typed::<T>(body);
+        self.send(Method::POST, &path::<T>(namespace, ""), "application/json", Some(&body)).await
+    }
+
+    /// Replaces an object whole; only its owner does that.
+    pub async fn replace<T: Resource>(&self, namespace: &str, name: &str, body: Value) -> Result<T, RequestError> {
+        let body = typed::<T>(body);
+        self.send(Method::PUT, &path::<T>(namespace, name), "application/json", Some(&body)).await
+    }
+
+    /// Changes some fields by merge patch.
+    pub async fn patch<T: Resource>(&self, namespace: &str, name: &str, patch: &Value) -> Result<T, RequestError> {
+        self.send(Method::PATCH, &path::<T>(namespace, name), MERGE_PATCH, Some(patch)).await
+    }
+
+    /// Changes some fields of the status by merge patch.
+    pub async fn patch_status<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<T, RequestError> {
+        self.send(Method::PATCH, &format!("{}/status", path::<T>(namespace, name)), MERGE_PATCH, Some(patch)).await
+    }
+
+    /// Deletes an object; that it is absent is no error.
+    pub async fn delete<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: Option<&Value>,
+    ) -> Result<(), RequestError> {
+        let answer: Result<Value, _> =
+            self.send(Method::DELETE, &path::<T>(namespace, name), "application/json", options).await;
+        match answer {
+            Err(error) if error.code() != Some(404) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The endpoint controllers: EndpointSlices and Endpoints of every Service, in one loop over one set of caches.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{EndpointSlice, Pod};
+use cluster::Cluster;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use slices::{EndpointsInputs, EndpointsPlan, Inputs, SLICE_LEN_DEFAULT, SlicePlan, plan_endpoints, plan_slices};
+
+use crate::feed::{self, KINDS};
+use crate::world::{Key, World};
+use crate::writes::{Done, Plan, carry_out};
+
+/// What can be configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Endpoints per slice, 1 to 1000 (S-212).
+    pub slice_len_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { slice_len_max: SLICE_LEN_DEFAULT }
+    }
+}
+
+/// Services that are written at once. Their writes share the store's group commits.
+const AT_ONCE: usize = 64;
+/// Inputs that are taken in before planning.
+const BATCH: usize = 4096;
+/// The pause after a failure, doubling up to a limit. A Service is never given up (S-216).
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
+
+/// Something that a Service waited for is over.
+enum Over {
+    /// Its writes.
+    Written(Key, Done),
+    /// Its pause after a failure.
+    Paused(Key),
+}
+
+/// Runs until the future is dropped.
+pub async fn run(cluster: Cluster, settings: Settings) {
+    let mut inputs = feed::follow(&cluster);
+    let mut controller = Controller {
+        cluster,
+        settings,
+        world: World::default(),
+        busy: HashSet::new(),
+        failures: HashMap::new(),
+        under_way: FuturesUnordered::new(),
+    };
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
+            Some(over) = controller.under_way.next() => controller.over(over),
+        }
+        for input in batch.drain(..) {
+            controller.world.apply(input);
+        }
+        if controller.world.lists >= KINDS {
+            controller.work();
+        }
+    }
+}
+
+struct Controller {
+    cluster: Cluster,
+    settings: Settings,
+    world: World,
+    /// Services whose writes are under way; they are not planned meanwhile.
+    busy: HashSet<Key>,
+    /// Failures in a row.
+    failures: HashMap<Key, u32>,
+    under_way: FuturesUnordered<BoxFuture<'static, Over>>,
+}
+
+impl Controller {
+    /// Plans dirty Services and starts their writes, as many as may be under way.
+    fn work(&mut self) {
+        while self.busy.len() < AT_ONCE {
+            let next = self.world.dirty.iter().find(|key| !self.busy.contains(*key)).cloned();
+            let Some(key) = next else { return };
+            self.world.dirty.remove(&key);
+            let Some(plan) = self.plan(&key) else { continue };
+            self.busy.insert(key.clone());
+            let cluster = self.cluster.clone();
+            self.under_way.push(Box::pin(async move {
+                let done = carry_out(&cluster, &key.0, plan).await;
+                Over::Written(key, done)
+            }));
+        }
+    }
+
+    /// What is to be written for a Service, or `None` if nothing is, or the cache is behind our own writes.
+    fn plan(&mut self, key: &Key) -> Option<Plan> {
+        let existing: Vec<&EndpointSlice> =
+            self.world.slices.get(key).map(|slices| slices.values().map(Arc::as_ref).collect()).unwrap_or_default();
+        let endpoints = self.world.endpoints.get(key).map(Arc::as_ref);
+        let Some(service) = self.world.services.get(key) else {
+            let orphan = endpoints.filter(|endpoints| slices::is_orphan(endpoints, false));
+            let orphan = orphan.map(|endpoints| endpoints.metadata.clone());
+            let plan = Plan { slices: SlicePlan::default(), endpoints: EndpointsPlan::Keep, orphan };
+            return (!plan.is_empty()).then_some(plan);
+        };
+        let memory = self.world.memories.entry(key.clone()).or_default();
+        if memory.expectations.stale(&existing).is_some() {
+            self.world.waiting.insert(key.clone());
+            return None;
+        }
+        let pods: Vec<&Pod> =
+            self.world.pods.get(&key.0).map(|pods| pods.values().map(Arc::as_ref).collect()).unwrap_or_default();
+        let nodes = &self.world.nodes;
+        let trigger = memory.triggers.observe(service, &pods);
+        let slices = plan_slices(&Inputs {
+            service,
+            pods: &pods,
+            nodes: &|name| nodes.get(name).map(Arc::as_ref),
+            existing: &existing,
+            trigger: trigger.as_deref(),
+            slice_len_max: self.settings.slice_len_max,
+        });
+        if let Some(retry) = &slices.retry {
+            // The missing Node, once it appears, touches the Service again.
+            tracing::debug!(service = %format!("{}/{}", key.0, key.1), %retry, "endpoints are incomplete");
+        }
+        let endpoints =
+            plan_endpoints(&EndpointsInputs { service, pods: &pods, existing: endpoints, trigger: trigger.as_deref() });
+        let plan = Plan { slices, endpoints, orphan: None };
+        (!plan.is_empty()).then_some(plan)
+    }
+
+    fn over(&mut self, over: Over) {
+        match over {
+            Over::Paused(key) => drop(self.world.dirty.insert(key)),
+            Over::Written(key, done) => {
+                self.busy.remove(&key);
+                self.remember(&key, &done);
+                match done.error {
+                    None => drop(self.failures.remove(&key)),
+                    Some(error) => self.pause(key, &error),
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, key: &Key, done: &Done) {
+        if !self.world.services.contains_key(key) {
+            return;
+        }
+        let memory = self.world.memories.entry(key.clone()).or_default();
+        for slice in &done.written {
+            memory.expectations.wrote(slice);
+        }
+        for uid in &done.deleted {
+            // The cache may have seen it disappear before the answer came.
+            let cached = self.world.slices.get(key);
+            if cached.is_some_and(|slices| slices.values().any(|slice| slice.metadata.uid == *uid)) {
+                memory.expectations.deleted(uid);
+            }
+        }
+    }
+
+    /// A conflict means that the cache is behind and will move; everything else is tried again after a pause.
+    fn pause(&mut self, key: Key, error: &cluster::RequestError) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        *failures += 1;
+        let pause = (RETRY.0 * 2u32.saturating_pow((*failures - 1).min(16))).min(RETRY.1);
+        let service = format!("{}/{}", key.0, key.1);
+        if error.code() == Some(409) {
+            tracing::debug!(service, %error, "the slices were changed by somebody else; planning anew");
+        } else {
+            tracing::warn!(service, error = runloop::chain(error), "endpoints could not be written; trying again");
+        }
+        self.under_way.push(Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Over::Paused(key)
+        }));
+    }
+}

@@ -1,0 +1,167 @@
+//! What the endpoint controllers know: their caches, and which Services a change touches.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use api::{EndpointSlice, Endpoints, Node, Pod, Service};
+use cluster::Change;
+use slices::{Expectations, TriggerTimes};
+
+use crate::feed::Input;
+
+/// Namespace and name of a Service.
+pub(crate) type Key = (String, String);
+
+/// What is remembered of a Service beyond the objects.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) expectations: Expectations,
+    pub(crate) triggers: TriggerTimes,
+}
+
+/// All caches, with one owner.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) services: HashMap<Key, Arc<Service>>,
+    /// By namespace, then by name.
+    pub(crate) pods: HashMap<String, BTreeMap<String, Arc<Pod>>>,
+    pub(crate) nodes: HashMap<String, Arc<Node>>,
+    /// By the Service that the slice names, then by the slice's name.
+    pub(crate) slices: HashMap<Key, BTreeMap<String, Arc<EndpointSlice>>>,
+    pub(crate) endpoints: HashMap<Key, Arc<Endpoints>>,
+    pub(crate) memories: HashMap<Key, Memory>,
+    /// Services to plan.
+    pub(crate) dirty: BTreeSet<Key>,
+    /// Services whose last plan waits for the cache of slices to show our own writes (S-215).
+    pub(crate) waiting: BTreeSet<Key>,
+    /// Kinds that have been listed.
+    pub(crate) lists: usize,
+}
+
+fn key(metadata: &api::Metadata) -> Key {
+    (metadata.namespace.clone(), metadata.name.clone())
+}
+
+impl World {
+    /// Takes in a change and marks the Services that it touches.
+    pub(crate) fn apply(&mut self, input: Input) {
+        match input {
+            Input::Service(change) => self.service(change),
+            Input::Pod(change) => self.pod(change),
+            Input::Node(change) => self.node(change),
+            Input::Slice(change) => self.slice(change),
+            Input::Endpoints(change) => self.endpoints(change),
+        }
+    }
+
+    fn service(&mut self, change: Change<Service>) {
+        match change {
+            Change::Set(service) => {
+                let key = key(&service.metadata);
+                self.dirty.insert(key.clone());
+                self.services.insert(key, service);
+            }
+            Change::Gone(service) => {
+                let key = key(&service.metadata);
+                self.services.remove(&key);
+                self.memories.remove(&key);
+                self.waiting.remove(&key);
+                self.dirty.insert(key);
+            }
+            Change::Synced => self.lists += 1,
+        }
+    }
+
+    fn pod(&mut self, change: Change<Pod>) {
+        let (pod, present) = match change {
+            Change::Set(pod) => (pod, true),
+            Change::Gone(pod) => (pod, false),
+            Change::Synced => return self.lists += 1,
+        };
+        let pods = self.pods.entry(pod.metadata.namespace.clone()).or_default();
+        let name = pod.metadata.name.clone();
+        let before = if present { pods.insert(name, pod.clone()) } else { pods.remove(&name) };
+        // The labels may have changed: both the Services that selected the Pod and those that do now.
+        self.touch_selecting(&pod);
+        if let Some(before) = before.filter(|before| before.metadata.labels != pod.metadata.labels) {
+            self.touch_selecting(&before);
+        }
+    }
+
+    fn touch_selecting(&mut self, pod: &Pod) {
+        let labels = &pod.metadata.labels;
+        let selects = |service: &Service| {
+            let selector = &service.spec.selector;
+            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let touched = self
+            .services
+            .iter()
+            .filter(|((namespace, _), service)| *namespace == pod.metadata.namespace && selects(service))
+            .map(|(key, _)| key.clone());
+        self.dirty.extend(touched);
+    }
+
+    /// Endpoints name their node's zone, and Pods of a missing node are left out (S-204, S-206).
+    fn node(&mut self, change: Change<Node>) {
+        let (name, node) = match change {
+            Change::Set(node) => (node.metadata.name.clone(), Some(node)),
+            Change::Gone(node) => (node.metadata.name.clone(), None),
+            Change::Synced => return self.lists += 1,
+        };
+        let zone = |node: Option<&Arc<Node>>| node.map(|node| node.zone().map(str::to_owned));
+        let same = zone(self.nodes.get(&name)) == zone(node.as_ref());
+        match node {
+            Some(node) => drop(self.nodes.insert(name.clone(), node)),
+            None => drop(self.nodes.remove(&name)),
+        }
+        if same {
+            return;
+        }
+        let pods = self.pods.values().flat_map(BTreeMap::values).filter(|pod| pod.spec.node_name == name);
+        for pod in pods.cloned().collect::<Vec<_>>() {
+            self.touch_selecting(&pod);
+        }
+    }
+
+    fn slice(&mut self, change: Change<EndpointSlice>) {
+        let (slice, present) = match change {
+            Change::Set(slice) => (slice, true),
+            Change::Gone(slice) => (slice, false),
+            Change::Synced => return self.lists += 1,
+        };
+        let Some(service) = slice.service_name() else { return };
+        let key = (slice.metadata.namespace.clone(), service.to_owned());
+        let memory = self.memories.entry(key.clone()).or_default();
+        let expected = if present {
+            !memory.expectations.is_unexpected(&slice)
+        } else {
+            memory.expectations.disappeared(&slice.metadata.uid)
+        };
+        let known = self.slices.entry(key.clone()).or_default();
+        if present {
+            known.insert(slice.metadata.name.clone(), slice);
+        } else {
+            known.remove(&slice.metadata.name);
+        }
+        if !expected || self.waiting.remove(&key) {
+            self.dirty.insert(key);
+        }
+    }
+
+    fn endpoints(&mut self, change: Change<Endpoints>) {
+        match change {
+            Change::Set(endpoints) => {
+                let key = key(&endpoints.metadata);
+                self.dirty.insert(key.clone());
+                self.endpoints.insert(key, endpoints);
+            }
+            Change::Gone(endpoints) => {
+                let key = key(&endpoints.metadata);
+                self.endpoints.remove(&key);
+                self.dirty.insert(key);
+            }
+            Change::Synced => self.lists += 1,
+        }
+    }
+}

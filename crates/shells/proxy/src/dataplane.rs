@@ -1,0 +1,36 @@
+//! What a backend does, whichever kernel mechanism it programs.
+
+use model::{Change, Model};
+
+/// A kernel mechanism that can hold a Model. Both families are always meant, IPv4 first.
+pub trait Dataplane: Send {
+    /// What the kernel really holds. Reads only.
+    fn observe(&mut self) -> Result<[Model; 2], DataplaneError>;
+
+    /// Changes the kernel, in one atomic step where it can. After an error nothing is known until `observe`.
+    fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError>;
+
+    /// Removes everything that `apply` ever wrote, and nothing else.
+    fn cleanup(&mut self) -> Result<(), DataplaneError>;
+}
+
+/// What an `apply` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Kernel messages written.
+    pub messages: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Frontends that this backend cannot serve, each with the reason.
+    pub unserved: Vec<(model::Frontend, String)>,
+}
+
+/// Why a backend could not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{action}")]
+pub struct DataplaneError {
+    /// What was tried, and where there is one, the way out.
+    pub action: String,
+    /// What the kernel said.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}

@@ -1,0 +1,154 @@
+//! The thread that keeps the kernel as the objects say.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use cluster::Cluster;
+use intent::Intent;
+use model::{Change, Family};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::feed::{self, Input, KINDS};
+use crate::{Applied, Config, Dataplane, DataplaneError, problems};
+
+/// How often the kernel is read back without a reason, to repair what somebody else changed.
+const REPAIR_EVERY: Duration = Duration::from_secs(60);
+/// The pause after a failure, doubling up to a limit.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// Inputs that are taken in at once. Whatever has come meanwhile becomes one change of the kernel.
+const BATCH: usize = 4096;
+
+/// How far the driver is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether the kernel has held the whole Model at least once.
+    pub programmed: bool,
+    /// Kernel messages written so far.
+    pub messages: usize,
+    /// What the last attempt said, if it failed.
+    pub error: Option<String>,
+}
+
+/// Starts the proxy on a thread of its own, in the caller's network namespace. It ends when `stop` is dropped or set;
+/// the kernel keeps what was written (S-364).
+pub fn start(
+    cluster: &Cluster,
+    config: Config,
+    dataplane: Box<dyn Dataplane>,
+    stop: watch::Receiver<bool>,
+) -> (JoinHandle<()>, watch::Receiver<Progress>) {
+    let inputs = feed::follow(cluster, &config.node_name);
+    let problems = problems::tell(cluster);
+    let (shown, progress) = watch::channel(Progress::default());
+    let driver = Driver {
+        intent: Intent::new(config),
+        dataplane,
+        lists: 0,
+        kernel: Kernel::Unknown,
+        retry: RETRY.0,
+        shown,
+        problems,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime without I/O needs nothing that can be missing");
+    let thread = std::thread::Builder::new().name("proxy".to_owned());
+    let thread = thread.spawn(move || runtime.block_on(driver.run(inputs, stop)));
+    (thread.expect("the process may start a thread"), progress)
+}
+
+/// What is known of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernel {
+    /// Nothing: it must be observed before the next write.
+    Unknown,
+    /// It holds what the Models said before their last change.
+    Known,
+}
+
+struct Driver {
+    intent: Intent,
+    dataplane: Box<dyn Dataplane>,
+    /// Kinds that have been listed.
+    lists: usize,
+    kernel: Kernel,
+    retry: Duration,
+    shown: watch::Sender<Progress>,
+    problems: mpsc::Sender<Vec<intent::Problem>>,
+}
+
+impl Driver {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut due = Instant::now() + REPAIR_EVERY;
+        loop {
+            tokio::select! {
+                count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = tokio::time::sleep_until(due) => {
+                    self.kernel = Kernel::Unknown;
+                    due = Instant::now() + REPAIR_EVERY;
+                }
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            for input in batch.drain(..) {
+                match input {
+                    Input::Event(event) => self.intent.apply(event),
+                    Input::Synced => self.lists += 1,
+                }
+            }
+            // Before everything has been listed an empty Model would wipe the kernel (S-304).
+            if self.lists >= KINDS
+                && let Err(pause) = self.reconcile()
+            {
+                due = Instant::now() + pause;
+            }
+        }
+    }
+
+    /// Brings the kernel up to date, or says after which pause to try again.
+    fn reconcile(&mut self) -> Result<(), Duration> {
+        let result = self.write();
+        let _ = self.problems.try_send(self.intent.problems());
+        match result {
+            Ok(applied) => {
+                self.retry = RETRY.0;
+                self.shown.send_modify(|progress| {
+                    progress.programmed = true;
+                    progress.messages += applied.messages;
+                    progress.error = None;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                let text = runloop::chain(&error);
+                tracing::error!(error = text, "the kernel could not be programmed; trying again");
+                self.shown.send_modify(|progress| progress.error = Some(text));
+                self.kernel = Kernel::Unknown;
+                self.retry = (self.retry * 2).min(RETRY.1);
+                Err(self.retry / 2)
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<Applied, DataplaneError> {
+        let mut changes = self.intent.take_changes();
+        if self.kernel == Kernel::Unknown {
+            let observed = self.dataplane.observe()?;
+            changes = Family::ALL.map(|family| {
+                let observed = &observed[usize::from(family == Family::V6)];
+                Change::between(observed, self.intent.model(family))
+            });
+        }
+        if changes.iter().all(Change::is_empty) {
+            self.kernel = Kernel::Known;
+            return Ok(Applied::default());
+        }
+        let applied = self.dataplane.apply(&changes)?;
+        self.kernel = Kernel::Known;
+        for (frontend, why) in &applied.unserved {
+            tracing::warn!(%frontend, why, "this frontend is not served");
+        }
+        tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
+        Ok(applied)
+    }
+}
