@@ -1,0 +1,1 @@
+//! Plans and Images side by side with what they should be.
