@@ -1,7 +1,7 @@
 //! The command line and the wiring, nothing else.
 
 mod cli;
-//mod proxy;
+mod proxy;
 mod server;
 
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match cli.command {
         cli::Command::Server(options) => server::run(options),
-        cli::Command::Proxy(_) => Ok(()),
+        cli::Command::Proxy(options) => proxy::run(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,8 +29,10 @@ fn main() -> ExitCode {
 /// Logs go to standard error; `RUST_LOG` overrides the level.
 fn log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    // Libraries speak of every request; that is for RUST_LOG.
+    let quiet = ["h2", "hyper", "hyper_util", "kube", "kube_client", "rustls", "tower"].map(|name| format!("{name}=warn"));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},{}", quiet.join(","))));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }
 

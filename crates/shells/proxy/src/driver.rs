@@ -134,19 +134,19 @@ impl Driver {
         let mut changes = self.intent.take_changes();
         if self.kernel == Kernel::Unknown {
             let observed = self.dataplane.observe()?;
+            self.dataplane.recognize(Family::ALL.map(|family| self.intent.model(family)));
             changes = Family::ALL.map(|family| {
                 let observed = &observed[usize::from(family == Family::V6)];
                 Change::between(observed, self.intent.model(family))
             });
         }
-        if changes.iter().all(Change::is_empty) {
-            self.kernel = Kernel::Known;
+        if self.kernel == Kernel::Known && changes.iter().all(Change::is_empty) {
             return Ok(Applied::default());
         }
         let applied = self.dataplane.apply(&changes)?;
         self.kernel = Kernel::Known;
-        for (frontend, why) in &applied.unserved {
-            tracing::warn!(%frontend, why, "this frontend is not served");
+        for (_, why) in &applied.unserved {
+            tracing::warn!(why, "not served");
         }
         tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
         Ok(applied)

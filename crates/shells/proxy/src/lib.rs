@@ -12,8 +12,10 @@
 mod dataplane;
 mod driver;
 mod feed;
+mod nftables;
 mod problems;
 
 pub use dataplane::{Applied, Dataplane, DataplaneError};
 pub use driver::{Progress, start};
+pub use nftables::Nftables;
 pub use intent::{Config, Detector, NodePortAddresses};
