@@ -158,15 +158,37 @@ impl<'a> Graph<'a> {
         dependents.iter().map(forget).collect()
     }
 
-    /// An owner in foreground deletion may go once nothing blocks it.
+    /// An owner in foreground deletion may go once nothing blocks it but what waits for it in turn: in a circle
+    /// somebody has to be first.
     fn release(&self, owner: &Object<'_>) -> Vec<Write> {
-        let blocks = |dependent: &&Object<'_>| {
-            let names_owner = |reference: &&OwnerReference| reference.uid == owner.metadata.uid;
-            let mut references = dependent.metadata.owner_references.iter().filter(names_owner);
-            references.any(|reference| reference.block_owner_deletion == Some(true))
-        };
-        let blocked = self.dependents(owner).iter().any(|dependent| blocks(&dependent));
+        let blocked = self.blocking(&owner.metadata.uid).any(|dependent| !self.waits_for(dependent, owner));
         if blocked { Vec::new() } else { vec![without_finalizer(owner, FOREGROUND)] }
+    }
+
+    /// The dependents that block the deletion of the object with this uid.
+    fn blocking(&self, uid: &str) -> impl Iterator<Item = &Object<'a>> {
+        let blocks = move |dependent: &&Object<'_>| {
+            let mut owners = dependent.metadata.owner_references.iter();
+            owners.any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+        };
+        self.dependents.get(uid).into_iter().flatten().filter(blocks)
+    }
+
+    /// Whether an object in foreground deletion waits for another, directly or by way of others.
+    fn waits_for(&self, waiting: &Object<'_>, other: &Object<'_>) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![waiting.metadata.uid.as_str()];
+        while let Some(uid) = next.pop() {
+            let waits = self.by_uid.get(uid).is_some_and(is_waiting);
+            if !waits || !seen.insert(uid) {
+                continue;
+            }
+            next.extend(self.blocking(uid).map(|dependent| dependent.metadata.uid.as_str()));
+            if next.contains(&other.metadata.uid.as_str()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// An object with owners goes when none of them is solid.

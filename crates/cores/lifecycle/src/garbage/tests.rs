@@ -1,4 +1,5 @@
 use api::Metadata;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -92,6 +93,11 @@ fn a_circle_of_foreground_deletions_is_cut() {
     assert_eq!(plan(&things), ["b: owners [a]"]);
     let cut = [thing("a", &["b!"], deleting(&[FOREGROUND])), thing("b", &["a"], json!({}))];
     assert_eq!(plan(&cut), ["a: finalizers []", "b: delete Foreground"]);
+    let itself = [thing("a", &["a!"], deleting(&[FOREGROUND]))];
+    assert_eq!(plan(&itself), ["a: finalizers []"]);
+    let waiting = |name: &str, owner: &str| thing(name, &[owner], deleting(&[FOREGROUND]));
+    let three = [waiting("a", "b!"), waiting("b", "c!"), waiting("c", "a!")];
+    assert_eq!(plan(&three), ["a: finalizers []", "b: finalizers []", "c: finalizers []"]);
 }
 
 #[test]
@@ -109,4 +115,70 @@ fn a_write_names_the_version_that_it_follows_from() {
     let objects = [Object { api_version: "v1", kind: "Thing", metadata: &things[0] }];
     let writes = plan_garbage(&objects, &|_, _| true);
     assert_eq!((writes[0].uid.as_str(), writes[0].resource_version.as_str()), ("b", "7"));
+}
+
+/// Carries writes out as a server would: deletion waits for finalizers.
+fn apply(things: &mut Vec<Metadata>, writes: Vec<Write>) {
+    for write in writes {
+        let Some(thing) = things.iter_mut().find(|thing| thing.uid == write.uid) else { continue };
+        if thing.resource_version != write.resource_version {
+            continue;
+        }
+        thing.resource_version.push('+');
+        match write.action {
+            Action::SetOwners(owners) => thing.owner_references = owners,
+            Action::SetFinalizers(finalizers) => thing.finalizers = finalizers,
+            Action::Delete(propagation) => {
+                thing.deletion_timestamp = Some("2026-01-01T00:00:00Z".to_owned());
+                let finalizer = match propagation {
+                    Propagation::Background => None,
+                    Propagation::Foreground => Some(FOREGROUND.to_owned()),
+                    Propagation::Orphan => Some(ORPHAN.to_owned()),
+                };
+                thing.finalizers.retain(|name| name != FOREGROUND && name != ORPHAN);
+                thing.finalizers.extend(finalizer);
+            }
+        }
+        let uid = write.uid;
+        things.retain(|thing| thing.uid != uid || thing.deletion_timestamp.is_none() || !thing.finalizers.is_empty());
+    }
+}
+
+fn any_thing(number: usize) -> impl Strategy<Value = Metadata> {
+    // Owners `o0` to `o6`; only the first five may exist.
+    let owner =
+        (0usize..7, any::<bool>()).prop_map(|(owner, blocks)| format!("o{owner}{}", if blocks { "!" } else { "" }));
+    let finalizer = prop::sample::select(vec!["", "", "", FOREGROUND, ORPHAN]);
+    (prop::collection::vec(owner, 0..3), finalizer).prop_map(move |(owners, finalizer)| {
+        let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
+        thing(&format!("o{number}"), &owners, if finalizer.is_empty() { json!({}) } else { deleting(&[finalizer]) })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn collection_ends_and_leaves_no_object_without_an_owner(
+        all in (any_thing(0), any_thing(1), any_thing(2), any_thing(3), any_thing(4))
+    ) {
+        let mut things = vec![all.0, all.1, all.2, all.3, all.4];
+        let mut rounds = 0;
+        loop {
+            let objects: Vec<Object<'_>> =
+                things.iter().map(|metadata| Object { api_version: "v1", kind: "Thing", metadata }).collect();
+            let writes = plan_garbage(&objects, &|_, _| true);
+            if writes.is_empty() {
+                break;
+            }
+            apply(&mut things, writes);
+            rounds += 1;
+            prop_assert!(rounds < 50, "it goes on and on: {things:?}");
+        }
+        for thing in &things {
+            let exists = |owner: &OwnerReference| things.iter().any(|other| other.uid == owner.uid);
+            prop_assert!(thing.owner_references.iter().all(exists), "{} names an owner that is gone", thing.name);
+            prop_assert!(thing.deletion_timestamp.is_none(), "{} never went: {things:?}", thing.name);
+        }
+    }
 }

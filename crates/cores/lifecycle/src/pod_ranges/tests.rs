@@ -97,7 +97,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_two_ranges_overlap_and_assigned_nodes_are_left_alone(given in prop::collection::vec((0u8..64, 27u8..=32), 0..12)) {
+    fn no_two_ranges_overlap_and_assigned_nodes_are_left_alone(
+        given in prop::collection::vec((0u8..64, 27u8..=32), 0..12)
+    ) {
         let pool = [Pool::new(net("10.0.0.0/24"), 29).expect("fits")];
         let given: Vec<IpNet> = given
             .into_iter()
