@@ -2,6 +2,7 @@
 //! nothing. What a rule or a route should be is said by the caller.
 
 pub mod links;
+pub mod mmsg;
 pub mod netns;
 pub mod process;
 pub mod sandbox;
