@@ -24,6 +24,26 @@ pub(crate) enum Command {
     Server(Server),
     /// Keep this node's Service rules as an API server says
     Proxy(Proxy),
+    /// Show what maitred does, on a lab of network namespaces of this machine
+    Demo(Demo),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// A table for people or JSON for programs
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// Leave the lab up until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// A line per check
+    Table,
+    /// One JSON object on standard output, and nothing else
+    Json,
 }
 
 #[derive(Args, Debug)]

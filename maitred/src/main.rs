@@ -1,6 +1,7 @@
 //! The command line and the wiring, nothing else.
 
 mod cli;
+mod demo;
 mod proxy;
 mod server;
 
@@ -16,6 +17,11 @@ fn main() -> ExitCode {
     let result = match cli.command {
         cli::Command::Server(options) => server::run(options),
         cli::Command::Proxy(options) => proxy::run(options),
+        cli::Command::Demo(options) => match demo::run(&options) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,18 +34,18 @@ pub fn is_truncated(reply: &[u8]) -> bool {
     u16_at(reply, 2).is_some_and(|flags| flags & flag::TC != 0)
 }
 
-/// Answers a query with SERVFAIL, for when no upstream answered.
-pub fn server_failure(message: &[u8], client: Client, config: &Config, out: &mut Vec<u8>) {
+/// Answers a query with a code and no records: SERVFAIL when no upstream answered, REFUSED when too many wait.
+pub fn failure(message: &[u8], rcode: Rcode, client: Client, config: &Config, out: &mut Vec<u8>) {
     match Query::parse(message) {
-        Ok(query) => Reply::new(&query, client, config, out).finish(Rcode::ServFail),
-        Err(_) if message.len() >= HEADER_BYTES => header_only(message, Rcode::ServFail, out),
+        Ok(query) => Reply::new(&query, client, config, out).finish(rcode),
+        Err(_) if message.len() >= HEADER_BYTES => header_only(message, rcode, out),
         Err(_) => out.clear(),
     }
 }
 
 /// Passes an upstream's reply on: as it is, if the client can take it, else as a cut reply without records.
 pub fn fit(message: &[u8], reply: &[u8], client: Client, config: &Config, out: &mut Vec<u8>) {
-    let Ok(query) = Query::parse(message) else { return server_failure(message, client, config, out) };
+    let Ok(query) = Query::parse(message) else { return failure(message, Rcode::ServFail, client, config, out) };
     let empty = Reply::new(&query, client, config, out);
     if reply.len() > empty.bytes_max() {
         return empty.finish_truncated();

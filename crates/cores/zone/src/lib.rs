@@ -31,7 +31,7 @@ mod state;
 pub use answer::{Answer, Lookup, answer, answer_chased};
 pub use chase::{chase_query, query_type};
 pub use config::{Config, ConfigError, PodMode};
-pub use forward::{fit, is_reply_to, is_truncated, replace_id, server_failure};
+pub use forward::{failure, fit, is_reply_to, is_truncated, replace_id};
 pub use message::{HEADER_BYTES, Rcode, rtype};
 pub use name::{Name, NameError, QueryName};
 pub use reply::{Client, Transport};

@@ -16,25 +16,40 @@ use crate::facts::{ServiceFacts, SliceFacts};
 use crate::name::lower_labels;
 use crate::shard::{Keys, Owner, Pointer, Services, Shard};
 
-/// A change of the objects that the zone is made of. Names of what is gone come as (namespace, name).
+/// A change of the objects that the zone is made of.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A Service came or changed.
-    Service(Box<api::Service>),
+    Service(Arc<api::Service>),
     /// A Service is gone.
-    ServiceGone(String, String),
+    ServiceGone {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// An EndpointSlice came or changed.
-    Slice(Box<api::EndpointSlice>),
+    Slice(Arc<api::EndpointSlice>),
     /// An EndpointSlice is gone.
-    SliceGone(String, String),
+    SliceGone {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// A namespace came or changed.
     Namespace(String),
     /// A namespace is gone.
     NamespaceGone(String),
     /// A Pod came or changed; used in [`PodMode::Verified`](crate::PodMode) only.
-    Pod(Box<api::Pod>),
+    Pod(Arc<api::Pod>),
     /// A Pod is gone.
-    PodGone(String, String),
+    PodGone {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Namespace and name.
@@ -96,13 +111,13 @@ impl ZoneState {
                 let facts = ServiceFacts::parse(&service);
                 self.service(&service.metadata.namespace, &service.metadata.name, facts);
             }
-            Event::ServiceGone(namespace, name) => self.service(&namespace, &name, None),
+            Event::ServiceGone { namespace, name } => self.service(&namespace, &name, None),
             Event::Slice(slice) => self.slice(&slice),
-            Event::SliceGone(namespace, name) => self.slice_gone(namespace.into(), name.into()),
+            Event::SliceGone { namespace, name } => self.slice_gone(namespace.into(), name.into()),
             Event::Namespace(name) => self.namespace(&name, true),
             Event::NamespaceGone(name) => self.namespace(&name, false),
             Event::Pod(pod) => self.pod(&pod),
-            Event::PodGone(namespace, name) => self.pod_keys((namespace.into(), name.into()), Vec::new()),
+            Event::PodGone { namespace, name } => self.pod_keys((namespace.into(), name.into()), Vec::new()),
         }
     }
 

@@ -83,7 +83,7 @@ pub(crate) fn query(name: &str, rtype: u16, udp_bytes: Option<u16>) -> Vec<u8> {
 
 pub(crate) fn service(name: &str, spec: Value) -> Event {
     let service = json!({ "metadata": { "name": name, "namespace": "shop" }, "spec": spec });
-    Event::Service(Box::new(serde_json::from_value(service).unwrap()))
+    Event::Service(Arc::new(serde_json::from_value(service).unwrap()))
 }
 
 pub(crate) fn slice(name: &str, service: &str, family: &str, ports: Value, endpoints: Value) -> Event {
@@ -93,7 +93,7 @@ pub(crate) fn slice(name: &str, service: &str, family: &str, ports: Value, endpo
         },
         "addressType": family, "ports": ports, "endpoints": endpoints,
     });
-    Event::Slice(Box::new(serde_json::from_value(slice).unwrap()))
+    Event::Slice(Arc::new(serde_json::from_value(slice).unwrap()))
 }
 
 /// The cluster of the answers table.
@@ -146,7 +146,7 @@ pub(crate) fn cluster() -> Vec<Event> {
         service("ping", json!({ "type": "ExternalName", "externalName": "pong.shop.svc.cluster.local" })),
         service("pong", json!({ "type": "ExternalName", "externalName": "ping.shop.svc.cluster.local" })),
         service("literal", json!({ "type": "ExternalName", "externalName": "192.0.2.1" })),
-        Event::Service(Box::new(
+        Event::Service(Arc::new(
             serde_json::from_value(json!({
                 "metadata": { "name": "kube-dns", "namespace": "kube-system" },
                 "spec": { "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00:96::a"], "ports": [{ "port": 53 }] },

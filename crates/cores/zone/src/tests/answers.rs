@@ -374,7 +374,7 @@ fn s411_pods_have_names_by_mode() {
             "metadata": { "name": name, "namespace": "shop", "deletionTimestamp": deleted },
             "status": { "podIP": ip, "podIPs": [{ "ip": ip }], "phase": "Running" },
         });
-        Event::Pod(Box::new(serde_json::from_value(pod).unwrap()))
+        Event::Pod(Arc::new(serde_json::from_value(pod).unwrap()))
     };
     let mut events = cluster();
     events.push(pod("a", "10.244.0.1", None));
@@ -407,7 +407,7 @@ fn s411_pods_have_names_by_mode() {
     check(&verified, "s411-unknown", "10-244-0-9.shop.pod A", &NXDOMAIN);
     check(&verified, "s411-deleting", "10-244-0-3.shop.pod A", &NXDOMAIN);
     check(&verified, "s411-other-namespace", "10-244-0-1.empty.pod A", &NXDOMAIN);
-    let gone = events.into_iter().chain([Event::PodGone("shop".into(), "a".into())]);
+    let gone = events.into_iter().chain([Event::PodGone { namespace: "shop".into(), name: "a".into() }]);
     check_v4(&Still::new(Config { pods: PodMode::Verified, ..config() }, gone), "s411-gone", NXDOMAIN);
 }
 

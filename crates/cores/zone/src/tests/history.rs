@@ -62,7 +62,7 @@ impl Step {
         Some(match self {
             Step::Service { name, shape } => (format!("service {name}"), service(&format!("s{name}"), spec(*shape))),
             Step::ServiceGone { name } => {
-                (format!("service {name}"), Event::ServiceGone("shop".into(), format!("s{name}")))
+                (format!("service {name}"), Event::ServiceGone { namespace: "shop".into(), name: format!("s{name}") })
             }
             Step::Slice { name, owner, is_v6, endpoints, ports } => {
                 let endpoints: Vec<Value> = endpoints.iter().map(|endpoint| endpoint_json(*is_v6, *endpoint)).collect();
@@ -75,14 +75,16 @@ impl Step {
                 (format!("slice {name}"), event)
             }
             Step::SliceGone { name } => {
-                (format!("slice {name}"), Event::SliceGone("shop".into(), format!("slice{name}")))
+                (format!("slice {name}"), Event::SliceGone { namespace: "shop".into(), name: format!("slice{name}") })
             }
             Step::Namespace { name, exists: true } => (format!("ns {name}"), Event::Namespace(format!("ns{name}"))),
             Step::Namespace { name, exists: false } => {
                 (format!("ns {name}"), Event::NamespaceGone(format!("ns{name}")))
             }
             Step::Pod { name, address } => (format!("pod {name}"), pod(*name, *address)),
-            Step::PodGone { name } => (format!("pod {name}"), Event::PodGone("shop".into(), format!("pod{name}"))),
+            Step::PodGone { name } => {
+                (format!("pod {name}"), Event::PodGone { namespace: "shop".into(), name: format!("pod{name}") })
+            }
             Step::Take => return None,
         })
     }
@@ -109,7 +111,7 @@ fn pod(name: u8, address: u8) -> Event {
         "metadata": { "name": format!("pod{name}"), "namespace": "shop" },
         "status": { "podIP": format!("10.244.3.{address}"), "phase": "Running" },
     });
-    Event::Pod(Box::new(serde_json::from_value(pod).unwrap()))
+    Event::Pod(Arc::new(serde_json::from_value(pod).unwrap()))
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{answer_chased, fit, is_reply_to, server_failure};
+use crate::{Rcode, answer_chased, failure, fit, is_reply_to};
 
 fn all_functions(message: &[u8], other: &[u8], zone: &Still) {
     let mut out = Vec::new();
@@ -19,7 +19,7 @@ fn all_functions(message: &[u8], other: &[u8], zone: &Still) {
             assert_eq!(answer_chased(message, client, zone, 3, None, &mut out), Answer::Reply);
         }
         fit(message, other, client, &zone.config, &mut out);
-        server_failure(message, client, &zone.config, &mut out);
+        failure(message, Rcode::ServFail, client, &zone.config, &mut out);
     }
     is_reply_to(message, other);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{fit, is_reply_to, server_failure};
+use crate::{Rcode, failure, fit, is_reply_to};
 
 fn reply(zone: &Still, message: &[u8], client: Client) -> Message {
     let mut out = Vec::new();
@@ -195,10 +195,10 @@ fn s423_replies_that_are_too_long_are_cut_and_failures_keep_the_question() {
     assert_eq!((cut.id, cut.tc, cut.question.as_str(), cut.answer.len()), (0x1234, true, "www.example.com. A", 0));
     fit(&asked, &long, TCP, &config(), &mut out);
     assert_eq!((&out[..2], out.len()), (&[0x12, 0x34][..], 513));
-    server_failure(&asked, UDP, &config(), &mut out);
-    let failure = Message::decode(&out);
+    failure(&asked, Rcode::ServFail, UDP, &config(), &mut out);
+    let failed = Message::decode(&out);
     assert_eq!(
-        (failure.id, failure.rcode, failure.aa, failure.question.as_str()),
+        (failed.id, failed.rcode, failed.aa, failed.question.as_str()),
         (0x1234, 2, false, "www.example.com. A")
     );
 }
