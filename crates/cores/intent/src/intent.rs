@@ -206,9 +206,7 @@ impl Intent {
         self.touched.insert(Arc::clone(key));
         self.services.entry(Arc::clone(key)).or_default()
     }
-}
 
-impl Intent {
     fn side(&self, family: Family) -> &Side {
         &self.sides[index(family)]
     }
