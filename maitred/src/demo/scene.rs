@@ -12,8 +12,10 @@ use api::{Pod, Service};
 use cluster::Cluster;
 use http::Method;
 use kernel::netns::NamespaceRuntime;
-use lab::{Lab, LabConfig, Namespace, Program, Server};
+use lab::{Lab, LabConfig, Namespace, Program};
 use serde_json::Value;
+
+use super::kubelet::Running;
 
 /// How long anything may take before it counts as broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,8 +28,10 @@ pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     /// Proxies by node.
     pub(crate) proxies: Vec<Program>,
-    /// The server in each Pod.
-    pub(super) servers: BTreeMap<String, Server>,
+    /// What runs, by name.
+    pub(super) pods: BTreeMap<String, Running>,
+    /// How many Pod addresses have been given; none is given twice.
+    pub(super) addresses_given: usize,
     /// Where the API is reached from: the control host.
     runtime: NamespaceRuntime,
     // Dropped last: whatever speaks to the server ends before it.
@@ -57,7 +61,8 @@ impl Scene {
             lab,
             cluster,
             proxies: Vec::new(),
-            servers: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            addresses_given: 0,
             runtime,
             _server: server,
             directory,
@@ -128,14 +133,14 @@ impl Scene {
         self.cluster_ips(name, port)?.into_iter().find(SocketAddr::is_ipv4).context("the Service has an IPv4 address")
     }
 
-    /// Where most clients of the checks are: Pod `web-0`'s node itself is `node(0)`, its Pods are named.
+    /// The network namespace of a Pod.
     pub(crate) fn pod(&self, name: &str) -> anyhow::Result<Namespace> {
         let host = self.lab.pod(name).with_context(|| format!("Pod {name} runs"))?;
         Ok(host.namespace().clone())
     }
 
     pub(crate) fn pod_names(&self) -> Vec<String> {
-        self.servers.keys().cloned().collect()
+        self.pods.keys().cloned().collect()
     }
 }
 
