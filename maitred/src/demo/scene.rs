@@ -106,8 +106,9 @@ impl Scene {
                 kind => anyhow::bail!("the demo has no use for a {kind:?}"),
             };
             let body = object.clone();
-            let created: Value = self
-                .api(move |cluster| async move { cluster.send(Method::POST, path, "application/json", Some(&body)).await })?;
+            let created: Value = self.api(move |cluster| async move {
+                cluster.send(Method::POST, path, "application/json", Some(&body)).await
+            })?;
             if created["kind"] == "Pod" {
                 let pod: Pod = serde_json::from_value(created)?;
                 self.run_pod(&pod)?;

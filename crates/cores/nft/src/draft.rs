@@ -236,11 +236,7 @@ impl<'a> Draft<'a> {
             writes: !steps.is_empty(),
             entries: self.entries,
             shared,
-            pools: self
-                .pools
-                .into_iter()
-                .map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool)))
-                .collect(),
+            pools: self.pools.into_iter().map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool))).collect(),
             timeouts: (timeouts != self.image.timeouts).then_some(timeouts),
             detector: self.detector,
             node_addresses: self.node_addresses,
@@ -478,10 +474,9 @@ impl Steps {
     }
 
     fn insert_sets(&mut self, at: usize, sets: &[(Set, u32, u32)]) {
-        let sets = sets.iter().map(|(set, size, _)| Step {
-            operation: Operation::AddSet { set: *set, size: *size },
-            cut: Cut::Never,
-        });
+        let sets = sets
+            .iter()
+            .map(|(set, size, _)| Step { operation: Operation::AddSet { set: *set, size: *size }, cut: Cut::Never });
         self.0.splice(at..at, sets);
     }
 }

@@ -203,10 +203,10 @@ impl Table {
     fn image(self, family: Family) -> Result<Image, Deviation> {
         let detector = self.check_structure(family)?;
         let mut image = Image { state: State::Ours, detector, ..Image::absent(family) };
-        image.service_ranges = ranges(self.bounds.get(&Set::ServiceCidrs), family)
-            .ok_or(Deviation::Elements(Set::ServiceCidrs))?;
-        image.local_sources = ranges(self.bounds.get(&Set::LocalSources), family)
-            .ok_or(Deviation::Elements(Set::LocalSources))?;
+        image.service_ranges =
+            ranges(self.bounds.get(&Set::ServiceCidrs), family).ok_or(Deviation::Elements(Set::ServiceCidrs))?;
+        image.local_sources =
+            ranges(self.bounds.get(&Set::LocalSources), family).ok_or(Deviation::Elements(Set::LocalSources))?;
         self.count(&mut image);
         self.assemble(&mut image)?;
         Ok(image)

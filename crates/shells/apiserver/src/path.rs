@@ -39,7 +39,9 @@ pub(crate) fn parse(path: &str) -> Option<Path> {
         }
         ["namespaces", namespace, plural] => (Some(namespace), plural, None, None),
         ["namespaces", namespace, plural, name] => (Some(namespace), plural, Some(name), None),
-        ["namespaces", namespace, plural, name, subresource] => (Some(namespace), plural, Some(name), Some(subresource)),
+        ["namespaces", namespace, plural, name, subresource] => {
+            (Some(namespace), plural, Some(name), Some(subresource))
+        }
         [plural] => (None, plural, None, None),
         [plural, name] => (None, plural, Some(name), None),
         [plural, name, subresource] => (None, plural, Some(name), Some(subresource)),

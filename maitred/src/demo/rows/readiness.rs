@@ -25,8 +25,7 @@ pub(super) fn off(scene: &mut Scene) -> anyhow::Result<Seen> {
 
 pub(super) fn on(scene: &mut Scene) -> anyhow::Result<Seen> {
     let (client, to) = (scene.pod("web-0")?, scene.cluster_ip("web", 80)?);
-    let took =
-        live_in(&client, to, |outcome| outcome.pod() == Some("web-2"), || scene.set_ready("web-2", true))?;
+    let took = live_in(&client, to, |outcome| outcome.pod() == Some("web-2"), || scene.set_ready("web-2", true))?;
     Ok(Seen::new(true, "web-2 answers again".to_owned()).took(took))
 }
 
@@ -81,7 +80,13 @@ fn replace_all(scene: &mut Scene, client: &lab::Namespace, to: std::net::SocketA
     Ok(())
 }
 
-fn replace(scene: &mut Scene, client: &lab::Namespace, to: std::net::SocketAddr, old: &str, new: &str) -> anyhow::Result<()> {
+fn replace(
+    scene: &mut Scene,
+    client: &lab::Namespace,
+    to: std::net::SocketAddr,
+    old: &str,
+    new: &str,
+) -> anyhow::Result<()> {
     let pod = json!({
         "metadata": { "name": new, "labels": { "app": "web" } },
         "spec": { "containers": [{

@@ -25,14 +25,23 @@ pub(super) fn proxy(scene: &mut Scene) -> anyhow::Result<Seen> {
     let new = scene.cluster_ip("meanwhile", 80)?;
     std::thread::sleep(Duration::from_millis(200));
     let mut started = None;
-    let took = live_in(&client, new, |outcome| outcome.pod().is_some(), || {
-        started = Some(scene.start_proxy(1)?);
-        Ok(())
-    })?;
+    let took = live_in(
+        &client,
+        new,
+        |outcome| outcome.pod().is_some(),
+        || {
+            started = Some(scene.start_proxy(1)?);
+            Ok(())
+        },
+    )?;
     scene.proxies[1] = started.expect("it was started");
     std::thread::sleep(Duration::from_millis(200));
     let report = sessions.close();
     let ok = report.breaks.is_empty() && report.pods.values().sum::<u64>() == CONNECTIONS as u64;
-    let text = format!("{} exchanges, {} of {CONNECTIONS} connections broke; the Service made meanwhile is served", report.exchanges, report.breaks.len());
+    let text = format!(
+        "{} exchanges, {} of {CONNECTIONS} connections broke; the Service made meanwhile is served",
+        report.exchanges,
+        report.breaks.len()
+    );
     Ok(Seen::new(ok, text).took(took))
 }

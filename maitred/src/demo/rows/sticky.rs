@@ -25,7 +25,8 @@ pub(super) fn affinity(scene: &mut Scene) -> anyhow::Result<Seen> {
         }
     }
     let moves = others.iter().any(|pod| !first.answers.contains_key(pod));
-    let text = format!("20 connections to {:?}, after the timeout {others:?}", first.answers.keys().collect::<Vec<_>>());
+    let text =
+        format!("20 connections to {:?}, after the timeout {others:?}", first.answers.keys().collect::<Vec<_>>());
     Ok(Seen::new(stays && moves, text))
 }
 

@@ -17,11 +17,7 @@ pub(crate) async fn create(server: &ApiServer, call: &Call) -> Result<Response<B
 }
 
 /// Creates an object of the call's kind, in the call's namespace.
-pub(super) async fn create_object(
-    inner: &Inner,
-    call: &Call,
-    object: Value,
-) -> Result<(Value, Vec<String>), Status> {
+pub(super) async fn create_object(inner: &Inner, call: &Call, object: Value) -> Result<(Value, Vec<String>), Status> {
     let facts = call.served.facts();
     let generated = object::name(&object).is_empty();
     let mut name = String::new();

@@ -78,7 +78,9 @@ pub(crate) async fn answer(server: &ApiServer, request: Request<Body>) -> Result
         (Method::PUT, true, Some("finalize")) if call.served.facts().kind == "Namespace" => {
             update::replace(server, &call).await
         }
-        (Method::POST, true, Some("binding")) if call.served.facts().kind == "Pod" => binding::bind(server, &call).await,
+        (Method::POST, true, Some("binding")) if call.served.facts().kind == "Pod" => {
+            binding::bind(server, &call).await
+        }
         (_, _, None | Some("status")) => Err(Status::method_not_allowed()),
         _ => Err(Status::no_such_path()),
     }
@@ -180,8 +182,7 @@ fn check_place(call: &Call, object: &mut Value) -> Result<(), Status> {
         "" => metadata["name"] = name.as_str().into(),
         given if given == name => {}
         given => {
-            let message =
-                format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            let message = format!("the name of the object ({given}) does not match the name on the URL ({name})");
             return Err(Status::bad_request(message));
         }
     }

@@ -86,7 +86,8 @@ fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut new: Value, old: &Val
     let context = cluster.context(inner, call);
     let refused = |refusal| Status::refused(kind.facts(), call.name(), refusal);
     kinds::metadata::prepare_update(&mut new, old);
-    let decided = if call.is_status() { kind.update_status(new, old, &context) } else { kind.update(new, old, &context) };
+    let decided =
+        if call.is_status() { kind.update_status(new, old, &context) } else { kind.update(new, old, &context) };
     decided.map_err(refused)
 }
 
@@ -103,7 +104,9 @@ async fn absent(
     edit: &(dyn Fn(&Value) -> Result<Value, Status> + Sync),
 ) -> Result<Response<Body>, Status> {
     let facts = call.served.facts();
-    let put = call.content_type.is_empty() || call.content_type.starts_with("application/json;") || call.content_type == "application/json";
+    let put = call.content_type.is_empty()
+        || call.content_type.starts_with("application/json;")
+        || call.content_type == "application/json";
     if !put || call.path.subresource.is_some() || !CREATED_BY_PUT.contains(&facts.plural) {
         return Err(Status::not_found(facts, call.name()));
     }
