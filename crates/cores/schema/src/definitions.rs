@@ -1,4 +1,4 @@
-//! The components of the OpenAPI documents: the generated definitions, completed by [`facts`](crate::facts).
+//! The components of the OpenAPI documents: the generated definitions, completed by [`facts`].
 
 use std::sync::OnceLock;
 
@@ -82,6 +82,7 @@ fn complete(name: &str, schema: &mut Value) {
         _ if facts::ATOMIC_TYPES.contains(&name) => schema["x-kubernetes-map-type"] = json!("atomic"),
         _ => {}
     }
+    metadata_is_optional(schema);
     let is_list = schema.get(GROUP_VERSION_KIND).is_some() && schema["properties"].get("items").is_some();
     let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
     for (field, schema) in fields {
@@ -91,9 +92,21 @@ fn complete(name: &str, schema: &mut Value) {
         if facts::ATOMIC_MAPS.contains(&(name, field)) {
             schema["x-kubernetes-map-type"] = json!("atomic");
         }
+        if let Some((_, _, values)) = facts::VALUES.iter().find(|(of, at, _)| (*of, *at) == (name, field)) {
+            schema["enum"] = json!(values);
+        }
         if let Some((_, _, default)) = facts::DEFAULTS.iter().find(|(of, at, _)| (*of, *at) == (name, field)) {
             schema["default"] = json!(default);
         }
+    }
+}
+
+/// `k8s-openapi` has no `Option` around metadata and so calls it required; in Kubernetes it is not.
+fn metadata_is_optional(schema: &mut Value) {
+    let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
+    required.retain(|field| field != "metadata");
+    if required.is_empty() {
+        schema.as_object_mut().expect("a schema is an object").remove("required");
     }
 }
 
@@ -184,9 +197,23 @@ mod tests {
             let [schema] = of(name)[..] else { panic!("{name} is not one type") };
             assert_eq!(schema["properties"][field]["type"], "string", "{name}.{field}");
         }
+        for (name, field, values) in facts::VALUES {
+            let [schema] = of(name)[..] else { panic!("{name} is not one type") };
+            assert_eq!(schema["properties"][field]["type"], "string", "{name}.{field}");
+            assert_eq!(schema["properties"][field]["enum"], json!(values), "{name}.{field}");
+        }
         for name in facts::ATOMIC_TYPES {
             assert!(of(name).iter().all(|schema| schema["type"] == "object") && !of(name).is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn metadata_is_never_required() {
+        let required = |name: &str| definitions().components[name].get("required").cloned();
+        assert_eq!(required("io.k8s.api.core.v1.Service"), None);
+        assert_eq!(required("io.k8s.api.core.v1.ServicePort"), Some(json!(["port"])));
+        assert_eq!(required("io.k8s.api.networking.v1.IPAddressSpec"), Some(json!(["parentRef"])));
+        assert_eq!(required("io.k8s.api.core.v1.ServiceList"), Some(json!(["items"])));
     }
 
     #[test]

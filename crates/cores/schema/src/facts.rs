@@ -1,4 +1,5 @@
-//! Facts about fields that `k8s-openapi` doesn't tell: how lists and maps merge, and two defaults.
+//! Facts about fields that `k8s-openapi` doesn't tell: how lists and maps merge, which values some
+//! strings may have, and two defaults.
 //!
 //! A list merges in two ways: by `patchStrategy` and one `patchMergeKey` in a strategic merge patch, by list type and
 //! several map keys in server-side apply. The two disagree at times (a Service's ports: `port` against `port` and
@@ -99,3 +100,22 @@ pub(crate) const ATOMIC_TYPES: &[&str] = &[
 /// Defaults of fields that identify an item of a list: an item that leaves them out is found by these.
 pub(crate) const DEFAULTS: &[(&str, &str, &str)] =
     &[("ContainerPort", "protocol", "TCP"), ("ServicePort", "protocol", "TCP")];
+
+/// Strings that have one of a few values, as `kubectl explain` shows them: what concerns Services, and the usual ones of
+/// Pods. Whether a value is allowed is not decided by this, but in `kinds`.
+pub(crate) const VALUES: &[(&str, &str, &[&str])] = &[
+    ("Container", "imagePullPolicy", &["Always", "IfNotPresent", "Never"]),
+    ("ContainerPort", "protocol", &["SCTP", "TCP", "UDP"]),
+    ("EndpointSlice", "addressType", &["FQDN", "IPv4", "IPv6"]),
+    ("NamespaceStatus", "phase", &["Active", "Terminating"]),
+    ("PodSpec", "dnsPolicy", &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+    ("PodSpec", "restartPolicy", &["Always", "Never", "OnFailure"]),
+    ("PodStatus", "phase", &["Failed", "Pending", "Running", "Succeeded", "Unknown"]),
+    ("ServicePort", "protocol", &["SCTP", "TCP", "UDP"]),
+    ("ServiceSpec", "externalTrafficPolicy", &["Cluster", "Local"]),
+    ("ServiceSpec", "internalTrafficPolicy", &["Cluster", "Local"]),
+    ("ServiceSpec", "ipFamilyPolicy", &["PreferDualStack", "RequireDualStack", "SingleStack"]),
+    ("ServiceSpec", "sessionAffinity", &["ClientIP", "None"]),
+    ("ServiceSpec", "type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
+    ("Taint", "effect", &["NoExecute", "NoSchedule", "PreferNoSchedule"]),
+];

@@ -9,7 +9,8 @@ use crate::tree::{Node, Type, tree};
 /// A value that can't be decoded.
 ///
 /// Reads as Kubernetes's own message, which clients know:
-/// `json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`.
+/// `json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`. It differs in one thing:
+/// within a map it names the key too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeError {
     /// Where, such as `spec.ports[0].port`; empty for the object itself.
