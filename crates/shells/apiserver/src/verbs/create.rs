@@ -11,8 +11,9 @@ use crate::status::Status;
 use crate::{ApiServer, Inner, keys, object};
 
 pub(crate) async fn create(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let object = decode(call)?;
-    let (object, warnings) = create_object(&server.inner, call, object).await?;
+    let (object, mut warnings) = decode(call)?;
+    let (object, more) = create_object(&server.inner, call, object).await?;
+    warnings.extend(more);
     Ok(show(call, StatusCode::CREATED, &object, &warnings))
 }
 
