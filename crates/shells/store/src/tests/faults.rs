@@ -74,6 +74,21 @@ fn a_write_found_after_a_failed_sync_is_made_durable_before_it_is_served() {
 }
 
 #[test]
+fn the_file_layer_sees_one_sync_for_each_group() {
+    let (disk, now) = (SimFiles::new(), Instant::now());
+    let mut writer = Writer::open(Arc::new(disk.clone()), Options::default()).unwrap();
+    let before = disk.syncs();
+    for size in 1..=50 {
+        let group = (0..size).map(|i| put(&format!("key-{i}"), "1")).collect();
+        assert!(writer.commit(group, now).iter().all(Result::is_ok));
+    }
+    assert_eq!(disk.syncs() - before, 50);
+    let conflict = crate::Transaction { expect: vec![crate::Expect::Absent("key-0".into())], writes: Vec::new() };
+    assert!(matches!(writer.commit(vec![conflict], now)[0], Err(Error::Conflict { .. })));
+    assert_eq!(disk.syncs() - before, 50, "a conflict with what is durable costs none");
+}
+
+#[test]
 fn a_snapshot_that_cannot_be_written_is_put_off_and_commits_go_on() {
     let disk = SimFiles::new();
     let options = Options {
