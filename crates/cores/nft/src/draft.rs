@@ -13,7 +13,7 @@ use crate::chain::{Chain, Verdict};
 use crate::code::Branch;
 use crate::element::Element;
 use crate::entry::{Entry, Memory, Shared, Slot, Target};
-use crate::image::{AffinityPool, Image, Member, State, Strays};
+use crate::image::{AffinityPool, Image, Member, State};
 use crate::operation::Operation;
 use crate::plan::{Cut, Effects, Plan, Step, Subject, Unplannable, Why};
 use crate::rule::{Detector, rules};
@@ -236,11 +236,7 @@ impl<'a> Draft<'a> {
             writes: !steps.is_empty(),
             entries: self.entries,
             shared,
-            pools: self
-                .pools
-                .into_iter()
-                .map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool)))
-                .collect(),
+            pools: self.pools.into_iter().map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool))).collect(),
             timeouts: (timeouts != self.image.timeouts).then_some(timeouts),
             detector: self.detector,
             node_addresses: self.node_addresses,
@@ -478,17 +474,9 @@ impl Steps {
     }
 
     fn insert_sets(&mut self, at: usize, sets: &[(Set, u32, u32)]) {
-        let sets = sets.iter().map(|(set, size, _)| Step {
-            operation: Operation::AddSet { set: *set, size: *size },
-            cut: Cut::Never,
-        });
+        let sets = sets
+            .iter()
+            .map(|(set, size, _)| Step { operation: Operation::AddSet { set: *set, size: *size }, cut: Cut::Never });
         self.0.splice(at..at, sets);
-    }
-}
-
-impl Strays {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.elements.is_empty() && self.chains.is_empty()
     }
 }

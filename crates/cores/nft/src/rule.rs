@@ -264,8 +264,7 @@ impl Writer {
     }
 
     fn masquerade_unless_local_pod(&self, detector: &Detector) -> Vec<Rule> {
-        let local_pod =
-            self.source_is_local_pod(detector).map(|pod| self.rule([pod, self.verdict(Verdict::Return)]));
+        let local_pod = self.source_is_local_pod(detector).map(|pod| self.rule([pod, self.verdict(Verdict::Return)]));
         [self.rule([self.clear()])].into_iter().chain(local_pod).chain([self.rule([self.masquerade()])]).collect()
     }
 
@@ -289,10 +288,8 @@ impl Writer {
 
     /// priority := the frontend's code, by the destination before translation; go where its class leads.
     fn classify(&self, at: At) -> [Statement; 2] {
-        let port = Expression::Conntrack {
-            register: word(self.address_words() + 1),
-            key: Conntrack::OriginalDestinationPort,
-        };
+        let port =
+            Expression::Conntrack { register: word(self.address_words() + 1), key: Conntrack::OriginalDestinationPort };
         let mut expressions = vec![self.original_destination()];
         expressions.extend(self.at(at));
         expressions.extend([self.protocol(), port]);
@@ -342,11 +339,7 @@ impl Writer {
     fn dnat_remembered(&self, timeout_s: u32) -> Rule {
         let (text, [look_up, dnat]) = self.endpoint();
         let (memory, write) = self.remember(Memory::Update { timeout_s });
-        self.rule([
-            (String::new(), vec![priority(1), look_up]),
-            (memory, write),
-            (text, vec![dnat]),
-        ])
+        self.rule([(String::new(), vec![priority(1), look_up]), (memory, write), (text, vec![dnat])])
     }
 
     /// The look-up keeps its result beyond the registers that [`Writer::remember`] uses.
