@@ -13,7 +13,7 @@ use crate::chain::{Chain, Verdict};
 use crate::code::Branch;
 use crate::element::Element;
 use crate::entry::{Entry, Memory, Shared, Slot, Target};
-use crate::image::{AffinityPool, Image, Member, State, Strays};
+use crate::image::{AffinityPool, Image, Member, State};
 use crate::operation::Operation;
 use crate::plan::{Cut, Effects, Plan, Step, Subject, Unplannable, Why};
 use crate::rule::{Detector, rules};
@@ -478,12 +478,5 @@ impl Steps {
             .iter()
             .map(|(set, size, _)| Step { operation: Operation::AddSet { set: *set, size: *size }, cut: Cut::Never });
         self.0.splice(at..at, sets);
-    }
-}
-
-impl Strays {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.elements.is_empty() && self.chains.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 //! Needs root (or CAP_NET_ADMIN and CAP_SYS_ADMIN); otherwise each test says that it is skipped. The host's own network
 //! namespace is never touched: a thread leaves it before it opens a socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use kernel::conntrack::Conntrack;
 use kernel::nfnetlink::NfSocket;
 use model::{
-    Affinity, Change, Destination, Endpoint, Family, Frontend, LocalPods, Masquerade, Model, Outcome, Pool, PoolName,
-    Protocol, Provenance, Role, Rule, Scope, Sources,
+    Change, Destination, Endpoint, Family, Frontend, Masquerade, Model, Outcome, Pool, PoolName, Protocol, Provenance,
+    Role, Rule, Scope, Sources,
 };
 use nft::{Image, Options, State, encode, observe, plan, requests};
 use nix::sched::{CloneFlags, unshare};
@@ -135,9 +134,8 @@ fn rule(role: Role, outcome: Outcome) -> Rule {
 /// The addresses of a family that the tests use.
 struct Addresses {
     family: Family,
-    loopback: IpAddr,
+    node: IpAddr,
     cluster_ip: &'static str,
-    other_ip: &'static str,
     range: &'static str,
 }
 
@@ -145,28 +143,22 @@ const FAMILIES: [Family; 2] = Family::ALL;
 
 fn addresses(family: Family) -> Addresses {
     match family {
-        Family::V4 => Addresses {
-            family,
-            loopback: [127, 0, 0, 1].into(),
-            cluster_ip: "10.96.0.10",
-            other_ip: "10.96.0.11",
-            range: "10.96.0.0/16",
-        },
-        Family::V6 => Addresses {
-            family,
-            loopback: "::1".parse().unwrap(),
-            cluster_ip: "fd00:96::10",
-            other_ip: "fd00:96::11",
-            range: "fd00:96::/64",
-        },
+        Family::V4 => {
+            Addresses { family, node: [192, 0, 2, 1].into(), cluster_ip: "10.96.0.10", range: "10.96.0.0/16" }
+        }
+        Family::V6 => {
+            Addresses { family, node: "fd00:1::1".parse().unwrap(), cluster_ip: "fd00:96::10", range: "fd00:96::/64" }
+        }
     }
 }
 
 impl Addresses {
-    /// Virtual addresses must have a route, or no packet is made.
+    /// Gives the node an address, and a route to virtual addresses, without which no packet is made.
     fn route(&self) {
-        let version = if self.family == Family::V4 { "-4" } else { "-6" };
-        run("ip", &[version, "route", "add", "default", "dev", "lo"]);
+        let (version, prefix) = if self.family == Family::V4 { ("-4", "32") } else { ("-6", "128") };
+        let node = self.node.to_string();
+        run("ip", &[version, "address", "add", &format!("{node}/{prefix}"), "dev", "lo"]);
+        run("ip", &[version, "route", "add", "default", "dev", "lo", "src", &node]);
     }
 
     fn model(&self) -> Model {
@@ -205,6 +197,7 @@ fn udp_server(address: IpAddr, name: &'static str) -> SocketAddr {
 /// Who answers at an address, or how it fails.
 fn knock(at: SocketAddr) -> Result<String, ErrorKind> {
     let mut stream = TcpStream::connect_timeout(&at, Duration::from_millis(500)).map_err(|failure| failure.kind())?;
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut name = String::new();
     stream.read_to_string(&mut name).map_err(|failure| failure.kind())?;
     Ok(name)
@@ -231,12 +224,12 @@ fn a_cluster_ip_leads_to_its_endpoints() {
         for family in FAMILIES {
             let at = addresses(family);
             at.route();
-            let (one, two) = (tcp_server(at.loopback, "one"), tcp_server(at.loopback, "two"));
+            let (one, two) = (tcp_server(at.node, "one"), tcp_server(at.node, "two"));
             let mut table = Table::new(family);
             let mut model = at.model();
             let cluster_ip = frontend(at.cluster_ip, Protocol::Tcp, 80);
             model.frontends.insert(cluster_ip, rule(Role::ClusterIp, pool("a", Scope::Cluster, &[one, two])));
-            let dns = udp_server(at.loopback, "dns");
+            let dns = udp_server(at.node, "dns");
             let udp = frontend(at.cluster_ip, Protocol::Udp, 53);
             model.frontends.insert(udp, rule(Role::ClusterIp, pool("dns", Scope::Cluster, &[dns])));
             table.program(&model);
