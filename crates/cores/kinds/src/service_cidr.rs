@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::shape::{CONDITIONS, Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, ServiceRange, column, ip, json, metadata};
 
@@ -45,7 +46,7 @@ impl ServiceCidr {
         let deleting = object["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null());
         let unready = json::items(object, "/status/conditions")
             .iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "False");
+            .any(|condition| condition["type"] == "Ready" && condition["status"] != "True");
         let usable = !deleting && !unready;
         let cidrs = json::texts(object, "/spec/cidrs");
         cidrs.iter().filter_map(|text| ip::parse_range(text)).map(|cidr| ServiceRange { cidr, usable }).collect()
@@ -124,7 +125,7 @@ fn check(cidrs: &[String], mistakes: &mut Mistakes) {
 }
 
 fn check_range(field: &str, text: &str, mistakes: &mut Mistakes) {
-    let Some(range) = ip::range(field, text, &[], mistakes) else { return };
+    let Some(range) = ip::range(field, text, &Stored::new(), mistakes) else { return };
     let host_bits =
         text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok()) != Some(range.network());
     if host_bits || range.to_string() != text {
