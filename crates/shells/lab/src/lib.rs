@@ -27,7 +27,7 @@ mod server;
 mod sessions;
 mod udp;
 
-pub use burst::{Burst, Tally, burst};
+pub use burst::{Burst, Tally, Transport, ask, burst};
 pub use error::LabError;
 pub use harness::test;
 pub use host::Host;

@@ -59,11 +59,16 @@ impl Drop for SctpServer {
 
 /// Sends one INIT from a namespace and waits for what comes back. With `from_port` 0 each call takes another port.
 pub fn sctp_ask(namespace: &Namespace, to: SocketAddr, from_port: u16, timeout: Duration) -> Result<Outcome, LabError> {
+    Ok(namespace.run(|| ask_here(to, from_port, timeout))?)
+}
+
+/// The same from the calling thread's namespace.
+pub(crate) fn ask_here(to: SocketAddr, from_port: u16, timeout: Duration) -> Outcome {
     let from_port = if from_port == 0 { next_port() } else { from_port };
-    Ok(namespace.run(|| match open(to.ip()).and_then(|socket| connect(socket, to.ip())) {
+    match open(to.ip()).and_then(|socket| connect(socket, to.ip())) {
         Ok(socket) => ask(&socket, to, from_port, timeout),
         Err(error) => Outcome::of_local_error(&error),
-    })?)
+    }
 }
 
 /// Ports from 20000 on, in turn: no two questions of a process share one until they are used up.
