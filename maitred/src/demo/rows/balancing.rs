@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::{Burst, Outcome, Tally, burst, distribution};
+use lab::{Burst, Outcome, Tally, Transport, burst, distribution};
 
 use super::super::probe::{live_in, until};
 use super::super::scene::{PATIENCE, Scene};
@@ -45,7 +45,10 @@ fn even(client: &lab::Namespace, to: SocketAddr, counts: &[u64]) -> anyhow::Resu
 }
 
 pub(super) fn connections(client: &lab::Namespace, to: SocketAddr, count: usize) -> anyhow::Result<Tally> {
-    Ok(burst(client, &Burst { to, connections: count, at_once: 16, timeout: Duration::from_secs(2) })?)
+    Ok(burst(
+        client,
+        &Burst { transport: Transport::Tcp, to, connections: count, at_once: 16, timeout: Duration::from_secs(2) },
+    )?)
 }
 
 pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
