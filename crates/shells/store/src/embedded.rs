@@ -152,6 +152,8 @@ impl Store for Embedded {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        // Once the lock is free, what the index holds has been handed out.
+        let _handed_out = self.shared.watchers.lock();
         ready(Ok(self.shared.index.read().revision())).boxed()
     }
 
