@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod dns;
 mod proxy;
 mod server;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         cli::Command::Server(options) => server::run(options),
         cli::Command::Proxy(options) => proxy::run(options),
+        cli::Command::Dns(options) => dns::run(options),
         cli::Command::Demo(options) => match demo::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

@@ -161,7 +161,7 @@ fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) ->
 }
 
 /// Puts the items that the client named into its order; each other item stays behind its predecessor.
-fn order(list: &mut Vec<Value>, wanted: &[Value], how: ListMerge) {
+fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     let id = |item: &Value| match how {
         ListMerge::ByKey(key) => item.get(key).cloned().unwrap_or(Value::Null),
         ListMerge::Primitive => item.clone(),
