@@ -20,6 +20,7 @@
 
 mod affinity;
 mod chain;
+mod cleanup;
 mod code;
 mod draft;
 mod element;
@@ -39,6 +40,7 @@ mod wire;
 mod tests;
 
 pub use chain::{Chain, Verdict};
+pub use cleanup::cleanup;
 pub use code::{Branch, Code, DISPATCH_MASK, MASQUERADE_MASK, SLOTS_MAX};
 pub use element::Element;
 pub use encode::{Batch, Options, Statistics, encode, statistics};

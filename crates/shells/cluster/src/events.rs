@@ -27,8 +27,11 @@ pub struct Recorder {
     cluster: Cluster,
     component: &'static str,
     /// Name and count of what was said. A plain lock: held for single look-ups, never across an await.
-    said: Arc<Mutex<HashMap<(Subject, String, String), (String, u64)>>>,
+    said: Arc<Mutex<HashMap<Told, (String, u64)>>>,
 }
+
+/// What was said about whom: subject, reason and message.
+type Told = (Subject, String, String);
 
 /// So many different Events are remembered; beyond that, repetition is told as new.
 const REMEMBERED: usize = 4096;

@@ -11,4 +11,4 @@ mod requests;
 pub use connect::{ConnectError, in_process, kubeconfig};
 pub use events::{Recorder, Subject};
 pub use reflector::{Change, Selection, reflect};
-pub use requests::{Cluster, RequestError, path, patch_of};
+pub use requests::{Cluster, RequestError, patch_of, path};

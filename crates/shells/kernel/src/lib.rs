@@ -3,6 +3,7 @@
 
 pub mod conntrack;
 pub mod links;
+pub mod mmsg;
 pub mod netlink;
 pub mod netns;
 pub mod nfnetlink;

@@ -3,8 +3,10 @@
 mod api;
 mod faults;
 mod history;
+mod kill;
 mod power;
 mod properties;
+mod snapshots;
 
 use std::sync::Arc;
 

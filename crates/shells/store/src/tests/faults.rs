@@ -74,6 +74,21 @@ fn a_write_found_after_a_failed_sync_is_made_durable_before_it_is_served() {
 }
 
 #[test]
+fn the_file_layer_sees_one_sync_for_each_group() {
+    let (disk, now) = (SimFiles::new(), Instant::now());
+    let mut writer = Writer::open(Arc::new(disk.clone()), Options::default()).unwrap();
+    let before = disk.syncs();
+    for size in 1..=50 {
+        let group = (0..size).map(|i| put(&format!("key-{i}"), "1")).collect();
+        assert!(writer.commit(group, now).iter().all(Result::is_ok));
+    }
+    assert_eq!(disk.syncs() - before, 50);
+    let conflict = crate::Transaction { expect: vec![crate::Expect::Absent("key-0".into())], writes: Vec::new() };
+    assert!(matches!(writer.commit(vec![conflict], now)[0], Err(Error::Conflict { .. })));
+    assert_eq!(disk.syncs() - before, 50, "a conflict with what is durable costs none");
+}
+
+#[test]
 fn a_snapshot_that_cannot_be_written_is_put_off_and_commits_go_on() {
     let disk = SimFiles::new();
     let options = Options {
@@ -189,5 +204,43 @@ fn a_missing_segment_or_snapshot_is_reported() {
         crate::Files::remove(&disk, name).unwrap();
         let error = Writer::open(Arc::new(disk), Options::default()).expect_err(name).to_string();
         assert!(error.contains("is missing: restore the directory from a backup"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_stored_value_that_looks_like_a_later_group_is_no_proof_of_damage() {
+    let name = "log-00000000000000000001";
+    let now = Instant::now();
+    let open = |disk: &SimFiles| Writer::open(Arc::new(disk.clone()), Options::default());
+    let other = SimFiles::new();
+    let mut writer = open(&other).unwrap();
+    for _ in 0..50 {
+        writer.commit(vec![put("a", "1")], now)[0].as_ref().unwrap();
+    }
+    let group = other.contents()[name][40 * 512..41 * 512].to_vec();
+    assert_eq!(group[..4], *b"\xFFmtG");
+    let disk = SimFiles::new();
+    // Group header, number of writes, kind, length, key, length: then the value, filled up to the next sector.
+    let before = 48 + 4 + 1 + 4 + 1 + 4;
+    let value = [vec![1; 512 - before], group.clone(), group.clone()].concat();
+    open(&disk).unwrap().commit(vec![put("a", value)], now)[0].as_ref().unwrap();
+    assert_eq!(disk.contents()[name][1024..1536], group, "it stands at the beginning of a sector");
+    disk.flip(name, 700);
+    let writer = open(&disk).expect("the last group, unsealed, is taken for a torn one");
+    assert_eq!(writer.shared.index.read().revision(), 0);
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("var/lib/store");
+    let store = Embedded::open(&path).unwrap();
+    store.commit(put("secret", "s")).await.unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    for entry in std::fs::read_dir(&path).unwrap() {
+        let file = entry.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
 }
