@@ -109,7 +109,7 @@ pub(crate) fn class_word(class: Masquerade) -> u32 {
 
 /// A word as `nft list` prints the type `classid`.
 pub(crate) fn classid(word: u32) -> String {
-    format!("{:x}:{:x}", word >> 16, word & 0xffff)
+    if word == 0 { "none".into() } else { format!("{:x}:{:x}", word >> 16, word & 0xffff) }
 }
 
 #[cfg(test)]
