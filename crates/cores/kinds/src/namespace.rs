@@ -139,3 +139,6 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
