@@ -108,12 +108,13 @@ impl Kind for Namespace {
     }
 }
 
-/// Decides on a write by way of the `finalize` subresource, which alone may take the finalizers of `spec` away. The
-/// Namespace is gone if [`crate::deletion::is_finished`] says so of the result.
+/// Decides on a write by way of the `finalize` subresource, which alone may take the finalizers of `spec` away, and
+/// changes nothing else. The Namespace is gone if [`crate::deletion::is_finished`] says so of the result.
 pub fn finalize(mut new: Value, old: &Value) -> Result<Admitted, Refusal> {
     crate::conform(&Namespace, &mut new)?;
-    json::keep(&mut new, old, "status");
-    admit_update(new, old)
+    let mut object = old.clone();
+    json::set(json::object(&mut object, "spec"), "finalizers", json::texts(&new, "/spec/finalizers"));
+    admit_update(object, old)
 }
 
 fn admit_update(new: Value, old: &Value) -> Result<Admitted, Refusal> {
@@ -137,5 +138,28 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         if !name.contains('/') && name != FINALIZER {
             mistakes.invalid(field, &name, "name is neither a standard finalizer name nor is it fully qualified");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finalize_takes_only_the_finalizers_of_the_spec() {
+        let old = json!({
+            "apiVersion": "v1", "kind": "Namespace", "spec": {"finalizers": ["kubernetes", "example.com/audit"]},
+            "metadata": {"name": "a", "uid": "1", "labels": {"team": "x"}, "finalizers": ["example.com/hold"]},
+            "status": {"phase": "Terminating"},
+        });
+        let asked = json!({
+            "apiVersion": "v1", "kind": "Namespace", "spec": {"finalizers": ["example.com/audit"]},
+            "metadata": {"name": "a"}, "status": {"phase": "Active"},
+        });
+        let mut expected = old.clone();
+        expected["spec"]["finalizers"] = json!(["example.com/audit"]);
+        assert_eq!(finalize(asked, &old).expect("it is valid").object, expected);
+        let unqualified = json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["audit"]}});
+        assert!(matches!(finalize(unqualified, &old), Err(Refusal::Invalid(_))));
     }
 }
