@@ -52,10 +52,6 @@ impl Call {
     pub(crate) fn key(&self) -> String {
         crate::keys::object(self.served.facts(), self.namespace(), self.name())
     }
-
-    fn is_status(&self) -> bool {
-        self.path.subresource.as_deref() == Some("status")
-    }
 }
 
 /// Answers a request for an API resource.

@@ -85,8 +85,12 @@ fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut new: Value, old: &Val
     let context = cluster.context(inner, call);
     let refused = |refusal| Status::refused(kind.facts(), call.name(), refusal);
     kinds::metadata::prepare_update(&mut new, old);
-    let decided =
-        if call.is_status() { kind.update_status(new, old, &context) } else { kind.update(new, old, &context) };
+    let decided = match call.path.subresource.as_deref() {
+        Some("status") => kind.update_status(new, old, &context),
+        // Routed here for Namespaces only.
+        Some("finalize") => kinds::namespace::finalize(new, old),
+        _ => kind.update(new, old, &context),
+    };
     decided.map_err(refused)
 }
 
