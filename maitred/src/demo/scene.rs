@@ -114,7 +114,13 @@ impl Scene {
 
     /// Creates the objects of a manifest, and plays the kubelet for its Pods.
     pub(crate) fn apply(&mut self, manifest: &str) -> anyhow::Result<()> {
-        for object in serde_saphyr::from_multiple::<Value>(manifest).context("read a manifest of the examples")? {
+        self.apply_kind(manifest, |_| true)
+    }
+
+    /// Creates some of the objects of a manifest, by kind.
+    pub(crate) fn apply_kind(&mut self, manifest: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(manifest).context("read a manifest of the examples")?;
+        for object in objects.into_iter().filter(|object| wanted(object["kind"].as_str().unwrap_or_default())) {
             let path = match object["kind"].as_str() {
                 Some("Service") => "/api/v1/namespaces/default/services",
                 Some("Pod") => "/api/v1/namespaces/default/pods",

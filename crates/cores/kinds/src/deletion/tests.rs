@@ -43,6 +43,7 @@ fn a_pod_on_a_node_gets_its_grace_period() {
         ("negative means one", json!({"gracePeriodSeconds": -9}),  Some(("2026-03-01T12:00:01Z", 1))),
     ];
     for (id, body, expected) in cases {
+        println!("case {id}");
         let found = marked(&pod("n1"), body, &Pod);
         let found = found.as_ref().map(|object| {
             let metadata = &object["metadata"];

@@ -55,6 +55,7 @@ fn s212_what_is_refused() {
             "ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"),
     ];
     for (id, fields, expected) in cases {
+        println!("case {id}");
         assert_eq!(refused(&EndpointSlice, fields), [expected], "{id}");
     }
     for field in ["hostname", "nodeName", "zone"] {
@@ -102,6 +103,7 @@ fn s212_the_generation_counts_changes_of_content_and_labels() {
         ("s212_nothing",     json!({}),                                             4),
     ];
     for (id, change, expected) in cases {
+        println!("case {id}");
         let object = changed(&EndpointSlice, old(), change).unwrap();
         assert_eq!(object["metadata"]["generation"], expected, "{id}");
     }
@@ -133,6 +135,7 @@ fn s104_slice_rows() {
             json!(["IPv4", "<unset>", "192.0.2.1,192.0.2.2,192.0.2.3 + 2 more..."])),
     ];
     for (id, fields, expected) in cases {
+        println!("case {id}");
         assert_eq!(row(fields), expected, "{id}");
     }
 }

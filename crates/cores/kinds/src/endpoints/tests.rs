@@ -33,6 +33,7 @@ fn s230_what_is_refused() {
             "subsets[0].ports[0].protocol: Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\""),
     ];
     for (id, fields, expected) in cases {
+        println!("case {id}");
         assert_eq!(refused(&Endpoints, fields), [expected], "{id}");
     }
     created(&Endpoints, json!({}));
@@ -73,6 +74,7 @@ fn s104_endpoints_rows() {
         ("s104_not_ready_only", json!({"subsets": [{"notReadyAddresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 80}]}]}), ""),
     ];
     for (id, fields, expected) in cases {
+        println!("case {id}");
         assert_eq!(cell(fields), expected, "{id}");
     }
 }

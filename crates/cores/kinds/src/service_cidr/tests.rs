@@ -26,6 +26,7 @@ fn s143_what_is_refused() {
             vec!["spec.cidrs[0]: Invalid value: \"fd00::/63\": must not be larger than a /64 network"]),
     ];
     for (id, fields, expected) in cases {
+        println!("case {id}");
         assert_eq!(refused(&ServiceCidr, fields), expected, "{id}");
     }
 }
@@ -42,6 +43,7 @@ fn s143_only_a_second_family_may_be_added() {
         ("s143_one_removed", vec!["10.96.0.0/24", "fd00::/112"], vec!["10.96.0.0/24"]),
     ];
     for (id, old, new) in cases {
+        println!("case {id}");
         let found = mistakes(changed(&ServiceCidr, cidrs(&old), to(&new)));
         assert!(found[0].ends_with("field is immutable"), "{id}: {found:?}");
     }

@@ -147,6 +147,7 @@ fn s420_silent_and_slow_connections_are_closed() {
         ("s420-half-a-query", b"\0\x20ab"),
         ("s420-short", b"\0\x01x"),
     ] {
+        println!("case {id}");
         let mut stream = running.connect();
         stream.write_all(bytes).unwrap();
         let end = stream.read(&mut [0]);
