@@ -161,7 +161,7 @@ impl<L: Lookup> Session<'_, '_, L> {
     fn conclude(mut self, found: Found) -> Answer {
         let rcode = match found {
             Found::Answered => Rcode::NoError,
-            Found::Forward if self.client.may_recurse => return Answer::Forward,
+            Found::Forward if self.client.may_recurse && self.zone.is_synced() => return Answer::Forward,
             Found::NoData | Found::Alias(_) => self.negative(Rcode::NoError),
             Found::NxDomain | Found::Forward => self.negative(Rcode::NxDomain),
         };
@@ -214,8 +214,9 @@ impl<L: Lookup> Session<'_, '_, L> {
     }
 
     fn with_service(&mut self, key: &[u8], then: impl FnOnce(&mut Self, ServiceView<'_>) -> Found) -> Found {
-        let shard = self.zone.shard(self.config().shard_of(hash_labels(key)));
-        shard.services.find(key).map_or(Found::NxDomain, |service| then(self, service))
+        let hash = hash_labels(key);
+        let shard = self.zone.shard(self.config().shard_of(hash));
+        shard.services.find(key, hash).map_or(Found::NxDomain, |service| then(self, service))
     }
 
     fn service(&mut self, service: ServiceView<'_>, key: &[u8], owner: Owner<'_>) -> Found {
@@ -329,8 +330,10 @@ impl<L: Lookup> Session<'_, '_, L> {
         let config = self.zone.config();
         let (namespace, name) = &config.dns_service;
         let key = crate::name::lower_labels([name.as_str(), namespace]).unwrap_or_default();
-        let shard = self.zone.shard(config.shard_of(hash_labels(&key)));
-        let own = shard.services.find(&key).map(ServiceView::cluster_ips).filter(|addresses| !addresses.is_empty());
+        let hash = hash_labels(&key);
+        let shard = self.zone.shard(config.shard_of(hash));
+        let own =
+            shard.services.find(&key, hash).map(ServiceView::cluster_ips).filter(|addresses| !addresses.is_empty());
         let (v4, v6) = wire_addresses(&config.local_addresses);
         let addresses = own.unwrap_or(Addrs { v4: &v4, v6: &v6 });
         match (section, self.query.qtype) {
@@ -384,23 +387,46 @@ impl<L: Lookup> Session<'_, '_, L> {
         }
     }
 
+    /// A Service's own address leads to the Service alone, any other to every endpoint that has it.
     fn pointers(&mut self, address: IpAddr, qtype: u16) -> Found {
         let config = self.zone.config();
-        let shard = self.zone.shard(config.shard_of(hash_address(address)));
-        let targets = shard.addresses.find(address);
-        match (targets.len(), qtype) {
-            (0, _) => return self.reverse_miss(),
-            (_, rtype::PTR) => {}
-            _ => return Found::NoData,
+        let listed = self.zone.shard(config.shard_of(hash_address(address)));
+        let is_own = |hash: u64| {
+            let shard = self.zone.shard(config.shard_of(hash));
+            shard.services.with_hash(hash).any(|service| service.has_cluster_ip(address))
+        };
+        let of_services = listed.addresses.find(address).any(is_own);
+        let mut count = 0;
+        for hash in listed.addresses.find(address) {
+            let shard = self.zone.shard(config.shard_of(hash));
+            for service in shard.services.with_hash(hash) {
+                if of_services && service.has_cluster_ip(address) {
+                    count += 1;
+                    self.pointer(qtype, &[], service.key());
+                }
+                for label in service.endpoint_labels_of(address).filter(|_| !of_services) {
+                    count += 1;
+                    self.pointer(qtype, label, service.key());
+                }
+            }
         }
-        for target in targets {
+        match (count, qtype) {
+            (0, _) => self.reverse_miss(),
+            (_, rtype::PTR) => Found::Answered,
+            _ => Found::NoData,
+        }
+    }
+
+    /// One PTR record, if that is what was asked for.
+    fn pointer(&mut self, qtype: u16, label: &[u8], key: &[u8]) {
+        if qtype == rtype::PTR {
+            let config = self.zone.config();
             self.reply.record(Section::Answer, Owner::question(), (rtype::PTR, config.ttl), |out| {
-                for part in [target, b"\x03svc", config.domain.wire()] {
+                for part in [label, key, b"\x03svc", config.domain.wire()] {
                     out.extend_from_slice(part);
                 }
             });
         }
-        Found::Answered
     }
 
     fn reverse_miss(&self) -> Found {
