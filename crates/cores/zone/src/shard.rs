@@ -1,9 +1,9 @@
 //! One shard of the zone: every name of some Services, some namespaces and some addresses, immutable.
 //!
 //! A shard is a value that is built whole and shared by pointer, so that a reader sees all names of a Service change at
-//! once. Three parts, each shared by itself: a change of one leaves the others where they are.
+//! once. Its parts are shared each by itself: a change of one leaves the others where they are.
 //!
-//! Services lie in a few flat arrays, sorted, with their labels and addresses as wire bytes in one arena: about 60 bytes
+//! Services lie in a few flat arrays, sorted, with their labels and addresses as wire bytes in one arena: about 50 bytes
 //! per endpoint with its two names. Names below a Service are not stored whole; they follow from the Service's own.
 
 use std::net::IpAddr;
