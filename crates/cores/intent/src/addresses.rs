@@ -50,15 +50,11 @@ impl Addresses {
         (Addresses { cluster, external, load_balancer, source_ranges }, reader.problems)
     }
 
-    /// Those of one family; none if the Service has no cluster IP of that family.
+    /// Those of one family. Without a cluster IP of a family there is nothing of that family at all.
     pub fn in_family(&self, family: Family) -> Addresses {
         let of = |list: &[Claimed]| list.iter().filter(|one| Family::of(one.address) == family).cloned().collect();
-        let cluster: Vec<Claimed> = of(&self.cluster);
-        if cluster.is_empty() {
-            return Addresses::default();
-        }
         Addresses {
-            cluster,
+            cluster: of(&self.cluster),
             external: of(&self.external),
             load_balancer: of(&self.load_balancer),
             source_ranges: self.source_ranges.iter().filter(|range| Family::of_net(range) == family).copied().collect(),

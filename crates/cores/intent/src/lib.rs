@@ -12,12 +12,54 @@
 //! `candidates` says what an EndpointSlice contributes, `here` what this node contributes, `claims` who wins where two
 //! Services want one frontend. [`Intent`] holds the objects and recomputes what an event touches.
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use intent::{Config, Event, Family, Intent};
+//! use model::{Client, Packet, Protocol, eval};
+//! use serde_json::{from_value, json};
+//!
+//! let service = json!({
+//!     "metadata": {"namespace": "default", "name": "web", "resourceVersion": "7"},
+//!     "spec": {"clusterIPs": ["10.96.0.10"], "ports": [{"port": 80}]},
+//! });
+//! let slice = json!({
+//!     "metadata": {"namespace": "default", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+//!     "addressType": "IPv4",
+//!     "endpoints": [{"addresses": ["10.1.0.5"], "nodeName": "node-a"}],
+//!     "ports": [{"name": "", "port": 8080}],
+//! });
+//! let mut intent = Intent::new(Config { node_name: "node-a".to_owned(), ..Config::default() });
+//! intent.apply(Event::Service(Arc::new(from_value(service)?)));
+//! intent.apply(Event::Slice(Arc::new(from_value(slice)?)));
+//! let [ipv4, _] = intent.take_changes();
+//! assert_eq!(ipv4.frontends.len(), 1);
+//!
+//! let packet = Packet {
+//!     source: "192.168.0.1".parse()?,
+//!     client: Client::Host,
+//!     destination: "10.96.0.10".parse()?,
+//!     protocol: Protocol::Tcp,
+//!     port: 80,
+//! };
+//! let (_, trace) = eval(&packet, intent.model(Family::V4));
+//! assert_eq!(
+//!     trace.to_string(),
+//!     "10.96.0.10:80/tcp is a cluster IP from Service default/web spec.clusterIPs[0] @7.
+//! Client 192.168.0.1 is this node itself.
+//! It gets one of the Cluster pool of default/web/tcp: 10.1.0.5:8080 (local).
+//! The source address is kept (masquerade: never).
+//! "
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Invariants: the Model depends on the current objects, never on the order in which they came. One event costs work in
 //! proportion to the Service it touches. This crate knows nothing of nftables, conntrack or sockets, and no other crate
 //! decides what a Service means.
 //!
 //! Left to others: to wait for the first complete list of Services and EndpointSlices before writing anything (S-304),
-//! conntrack clean-up (S-330, which asks [`Intent::serving`]), health check ports (S-356, which ask
+//! conntrack clean-up (S-330, which asks [`Intent::stale`]), health check ports (S-356, which ask
 //! [`Intent::local_ready`]).
 //!
 //! See KEP-752 (EndpointSlice), KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-2433 and
@@ -35,6 +77,7 @@ mod problem;
 mod rules;
 #[cfg(test)]
 mod sample;
+mod stale;
 
 pub use choose::{Candidate, Choice, Hints, Place, Policy, Uses, choose};
 pub use config::{Config, Detector, NodePortAddresses};
@@ -42,3 +85,4 @@ pub use event::Event;
 pub use intent::Intent;
 pub use model::{Change, Family, Model};
 pub use problem::{Problem, ServiceKey};
+pub use stale::UdpFlow;

@@ -5,11 +5,63 @@
 //! all of that comes in by [`Context`]. Who claims an address is decided by the store's transaction; a kind only says
 //! which claims its object needs ([`Admitted::claims`]).
 
+pub mod age;
+mod config_map;
+pub mod deletion;
+mod endpoint_slice;
+mod endpoints;
+pub mod event;
+mod fields;
+mod ip;
+mod ip_address;
+mod json;
+mod lease;
+pub mod metadata;
+pub mod namespace;
+mod node;
+mod pod;
+mod service;
+mod service_cidr;
+pub mod shape;
+mod syntax;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use serde_json::Value;
+
+pub use config_map::ConfigMap;
+pub use endpoint_slice::EndpointSlice;
+pub use endpoints::Endpoints;
+pub use event::Event;
+pub use ip_address::IpAddress;
+pub use lease::Lease;
+pub use metadata::NameRule;
+pub use namespace::Namespace;
+pub use node::Node;
+pub use pod::Pod;
+pub use service::Service;
+pub use service_cidr::ServiceCidr;
+pub use shape::conform;
+
+/// Every kind that is served, once. Events are served a second time as `events.k8s.io/v1`, by way of
+/// [`event::to_events_v1`].
+pub fn all() -> &'static [&'static dyn Kind] {
+    &[
+        &Namespace,
+        &Node,
+        &Pod,
+        &Service,
+        &Endpoints,
+        &EndpointSlice,
+        &ServiceCidr,
+        &IpAddress,
+        &ConfigMap,
+        &Event,
+        &Lease,
+    ]
+}
 
 /// What an API kind is called and what it offers.
 #[derive(Debug)]
@@ -117,7 +169,10 @@ pub enum Refusal {
     BadRequest(String),
     /// 403.
     Forbidden(String),
-    /// 500, as Kubernetes answers when a range is exhausted (S-117).
+    /// 409, when a precondition of a deletion doesn't hold.
+    Conflict(String),
+    /// 500, as Kubernetes answers when a range is exhausted (S-117). The text comes without
+    /// `Internal error occurred: `.
     Internal(String),
 }
 
@@ -168,11 +223,34 @@ pub struct Column {
     pub priority: u8,
 }
 
-/// A kind of object. The metadata that all kinds share (names, uid, timestamps, generation) is prepared and validated
-/// by [`metadata`], not by the kinds.
+/// A kind of object.
+///
+/// The server calls [`conform`] on what a client sent, then [`metadata::prepare_create`] or
+/// [`metadata::prepare_update`], then the kind. The kinds check metadata too, so that all mistakes come in one answer.
 pub trait Kind: Sync + Send {
     /// Names and subresources.
     fn facts(&self) -> &'static Facts;
+
+    /// The fields and their types.
+    fn shape(&self) -> &'static shape::Fields;
+
+    /// Which names objects may have.
+    fn name_rule(&self) -> NameRule {
+        NameRule::Subdomain
+    }
+
+    /// Whether `metadata.generation` counts the changes of the desired state.
+    fn counts_generations(&self) -> bool {
+        false
+    }
+
+    /// How long a deletion is announced before it happens; `asked` is what the client wants, never negative.
+    fn grace_period_seconds(&self, _object: &Value, _asked: Option<i64>) -> i64 {
+        0
+    }
+
+    /// What a deletion that doesn't remove the object at once changes in it, besides its metadata.
+    fn mark_deleted(&self, _object: &mut Value) {}
 
     /// Read-time defaulting, for objects that an older version stored (S-110).
     fn read(&self, _object: &mut Value) {}
@@ -184,7 +262,9 @@ pub trait Kind: Sync + Send {
     fn update(&self, new: Value, old: &Value, context: &Context<'_>) -> Result<Admitted, Refusal>;
 
     /// Decides on a change by way of the `status` subresource; the spec is kept from `old` (S-107).
-    fn update_status(&self, new: Value, old: &Value, context: &Context<'_>) -> Result<Admitted, Refusal>;
+    fn update_status(&self, _new: Value, _old: &Value, _context: &Context<'_>) -> Result<Admitted, Refusal> {
+        Err(Refusal::BadRequest(format!("{} has no status subresource", self.facts().resource())))
+    }
 
     /// What the object holds, to be released when it is really gone (S-106).
     fn holds(&self, _object: &Value) -> Vec<Claim> {
@@ -197,10 +277,48 @@ pub trait Kind: Sync + Send {
         None
     }
 
-    /// The columns of `kubectl get` (S-104), without the `Name` and `Age` that the server adds where `columns` names
-    /// them.
+    /// All columns of `kubectl get` (S-104), `Name` first.
     fn columns(&self) -> &'static [Column];
 
     /// The cells of one row, one per column. `now` is as in [`Context::now`].
     fn row(&self, object: &Value, now: &str) -> Vec<Value>;
 }
+
+/// The column that every kind begins with.
+const NAME: Column =
+    Column { name: "Name", r#type: "string", format: "name", description: "Name of the object", priority: 0 };
+
+/// How long the object exists.
+const AGE: Column = column("Age", "Time since the object was created");
+
+const fn column(name: &'static str, description: &'static str) -> Column {
+    Column { name, r#type: "string", format: "", description, priority: 0 }
+}
+
+/// A column for `-o wide` only.
+const fn wide(name: &'static str, description: &'static str) -> Column {
+    Column { name, r#type: "string", format: "", description, priority: 1 }
+}
+
+const fn number(name: &'static str, description: &'static str) -> Column {
+    Column { name, r#type: "integer", format: "", description, priority: 0 }
+}
+
+/// The cell under [`NAME`].
+fn name_cell(object: &Value) -> Value {
+    json::text(object, "/metadata/name").into()
+}
+
+/// The cell under [`AGE`].
+fn age_cell(object: &Value, now: &str) -> Value {
+    age::age(object.pointer("/metadata/creationTimestamp").and_then(Value::as_str), now).into()
+}
+
+/// The items with commas between, or `none` if there are none.
+fn list_cell<T: AsRef<str>>(items: &[T], none: &str) -> Value {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    if items.is_empty() { none.into() } else { items.join(",").into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,7 @@ pub enum ConnectError {
 pub async fn kubeconfig(path: &Path) -> Result<Cluster, ConnectError> {
     let unusable = |source| ConnectError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
     let file = Kubeconfig::read_from(path).map_err(unusable)?;
-    let config =
-        kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(unusable)?;
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(unusable)?;
     let client = kube::Client::try_from(config)
         .map_err(|source| ConnectError::Client { path: path.to_owned(), source: Box::new(source) })?;
     Ok(Cluster::new(client))

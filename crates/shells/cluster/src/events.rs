@@ -27,8 +27,11 @@ pub struct Recorder {
     cluster: Cluster,
     component: &'static str,
     /// Name and count of what was said. A plain lock: held for single look-ups, never across an await.
-    said: Arc<Mutex<HashMap<(Subject, String, String), (String, u64)>>>,
+    said: Arc<Mutex<HashMap<Told, (String, u64)>>>,
 }
+
+/// What was said about whom: subject, reason and message.
+type Told = (Subject, String, String);
 
 /// So many different Events are remembered; beyond that, repetition is told as new.
 const REMEMBERED: usize = 4096;
@@ -81,12 +84,20 @@ impl Recorder {
             "metadata": { "name": name, "namespace": namespace },
             "involvedObject": {
                 "kind": subject.kind, "namespace": subject.namespace, "name": subject.name, "uid": subject.uid,
-                "apiVersion": "v1",
+                "apiVersion": api_version(subject.kind),
             },
             "type": r#type, "reason": reason, "message": message, "count": 1,
             "firstTimestamp": now, "lastTimestamp": now,
             "source": { "component": self.component },
             "reportingComponent": self.component, "reportingInstance": "",
         })
+    }
+}
+
+/// The group and version of the kinds that components speak of.
+fn api_version(kind: &str) -> &'static str {
+    match kind {
+        "IPAddress" | "ServiceCIDR" => "networking.k8s.io/v1",
+        _ => "v1",
     }
 }

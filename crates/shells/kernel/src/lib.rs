@@ -1,8 +1,11 @@
 //! Every system call and all `unsafe` code of maitred: it moves bytes between values and the kernel, and decides
 //! nothing. What a rule or a route should be is said by the caller.
 
+pub mod conntrack;
 pub mod links;
 pub mod mmsg;
+pub mod netlink;
 pub mod netns;
+pub mod nfnetlink;
 pub mod process;
 pub mod sandbox;

@@ -7,6 +7,10 @@ pub trait Dataplane: Send {
     /// What the kernel really holds. Reads only.
     fn observe(&mut self) -> Result<[Model; 2], DataplaneError>;
 
+    /// Tells what the observed Models were meant to be, for what a kernel cannot hold, such as which pools share their
+    /// affinity memory (S-324). Elements that differ are ignored.
+    fn recognize(&mut self, models: [&Model; 2]);
+
     /// Changes the kernel, in one atomic step where it can. After an error nothing is known until `observe`.
     fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError>;
 
@@ -21,8 +25,8 @@ pub struct Applied {
     pub messages: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// Frontends that this backend cannot serve, each with the reason.
-    pub unserved: Vec<(model::Frontend, String)>,
+    /// What this backend cannot express, each with the reason and the frontend if it is one.
+    pub unserved: Vec<(Option<model::Frontend>, String)>,
 }
 
 /// Why a backend could not do as asked.

@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, ready};
 
 use crate::files::{Directory, Files};
 use crate::index::Scan;
-use crate::queue::Queue;
+use crate::queue::{Closed, Queue};
 use crate::watchers::Subscription;
 use crate::writer::{Shared, Writer};
 use crate::{Error, KeyValue, Options, Page, Range, Revision, Stats, Store, Transaction, Watch};
@@ -55,7 +55,8 @@ impl Embedded {
 
     /// What it has done and holds.
     pub fn stats(&self) -> Stats {
-        *self.shared.stats.lock()
+        let watchers = self.shared.watchers.lock().count() as u64;
+        Stats { watchers, ..*self.shared.stats.lock() }
     }
 
     fn page(&self, range: &Range, at: Option<Revision>) -> Result<Page, Error> {
@@ -91,8 +92,23 @@ impl Embedded {
     }
 }
 
+/// Turns callers away once there is no writer, also if it panicked.
+struct Closing<'a>(&'a Queue, Arc<Shared>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "its writer panicked, which is a bug; restart";
+            self.1.read_only.lock().get_or_insert_with(|| Arc::from(why));
+        }
+        self.0.close();
+        self.0.clear();
+    }
+}
+
 /// The writer's thread: until the queue is closed and empty.
 fn run(mut writer: Writer, queue: &Queue, group_bytes: usize) {
+    let _closing = Closing(queue, writer.shared.clone());
     let mut patience = Duration::ZERO;
     while let Some(requests) = queue.take(group_bytes, patience) {
         if !requests.is_empty() {
@@ -124,7 +140,8 @@ impl Store for Embedded {
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Revision, Error>> {
         async move {
-            let answer = self.queue.enter(transaction).await.ok_or_else(closed)?;
+            let closed = || self.read_only().map_or_else(closed, Error::ReadOnly);
+            let answer = self.queue.enter(transaction).await.map_err(|Closed| closed())?;
             answer.await.unwrap_or_else(|_| Err(closed()))
         }
         .boxed()
@@ -135,6 +152,8 @@ impl Store for Embedded {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        // Once the lock is free, what the index holds has been handed out.
+        let _handed_out = self.shared.watchers.lock();
         ready(Ok(self.shared.index.read().revision())).boxed()
     }
 
@@ -167,5 +186,31 @@ impl Drop for Embedded {
             tracing::error!("the store's writer panicked");
         }
         self.shared.watchers.lock().close(&closed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulated::SimFiles;
+
+    #[tokio::test]
+    async fn a_writer_that_panics_leaves_no_caller_waiting_and_says_why() {
+        let writer = Writer::open(Arc::new(SimFiles::new()), Options::default()).unwrap();
+        let (shared, queue) = (writer.shared.clone(), Arc::new(Queue::new()));
+        let waiting = queue.enter(Transaction::default()).await.unwrap();
+        let thread = std::thread::spawn({
+            let (shared, queue) = (shared.clone(), queue.clone());
+            move || {
+                let _closing = Closing(&queue, shared);
+                panic!("a planted bug");
+            }
+        });
+        let store = Embedded { shared, queue, watch_queue: 1, thread: Some(thread) };
+        assert!(waiting.await.is_err(), "who waited is let go");
+        let refused = store.commit(Transaction::default()).await;
+        let Err(Error::ReadOnly(why)) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("panicked"), "{why}");
+        assert_eq!(store.read_only(), Some(why));
     }
 }

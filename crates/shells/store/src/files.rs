@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,12 +67,13 @@ impl Directory {
     /// Makes the directory if it is missing, and locks it against other processes.
     pub fn open(path: &Path) -> Result<Directory, Error> {
         let unreadable = |what: String| Error::Unreadable(Arc::from(what));
-        fs::create_dir_all(path).map_err(|e| unreadable(format!("cannot create {}: {e}", path.display())))?;
+        create_directory(path).map_err(|e| unreadable(format!("cannot create {}: {e}", path.display())))?;
         let name = path.join(Self::LOCK);
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(FILE_MODE)
             .open(&name)
             .map_err(|e| unreadable(format!("cannot open {}: {e}", name.display())))?;
         match lock.try_lock() {
@@ -84,6 +85,24 @@ impl Directory {
             Err(TryLockError::Error(e)) => Err(unreadable(format!("cannot lock {}: {e}", name.display()))),
         }
     }
+}
+
+/// Secrets lie in it: nobody else reads it.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Makes a directory and those above it that are missing, and their names durable.
+fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_directory(parent)?;
+    match fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    File::open(parent)?.sync_all()
 }
 
 impl Files for Directory {
@@ -121,7 +140,9 @@ impl Files for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn OpenFile>> {
-        Ok(Box::new(File::create(self.path.join(name))?))
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(FILE_MODE);
+        Ok(Box::new(options.open(self.path.join(name))?))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn OpenFile>> {

@@ -19,7 +19,7 @@ const EVENT_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// The versions of a key, oldest first, never none.
-    keys: BTreeMap<Key, Vec<Version>>,
+    keys: BTreeMap<Key, VecDeque<Version>>,
     /// The events of each revision after `forgotten`.
     history: VecDeque<Arc<[Event]>>,
     history_bytes: usize,
@@ -64,7 +64,7 @@ impl Index {
     /// Adds a key of the snapshot.
     pub(crate) fn load(&mut self, item: KeyValue) {
         let version = Version { created: item.created, modified: item.modified, value: Some(item.value) };
-        self.keys.insert(item.key, vec![version]);
+        self.keys.insert(item.key, VecDeque::from([version]));
     }
 
     pub(crate) fn revision(&self) -> Revision {
@@ -97,7 +97,7 @@ impl Index {
 
     pub(crate) fn current(&self, key: &str) -> Option<KeyValue> {
         let (key, versions) = self.keys.get_key_value(key)?;
-        versions.last()?.key_value(key)
+        versions.back()?.key_value(key)
     }
 
     /// The value at a readable revision.
@@ -157,7 +157,7 @@ impl Index {
         // The index's own key is shared by every value and event.
         let key = previous.as_ref().map_or_else(|| key.clone(), |p| p.key.clone());
         let current = version.key_value(&key);
-        self.keys.entry(key).or_insert_with(|| Vec::with_capacity(1)).push(version);
+        self.keys.entry(key).or_insert_with(|| VecDeque::with_capacity(1)).push_back(version);
         Some(Event { revision, current, previous })
     }
 
@@ -179,7 +179,7 @@ impl Index {
 
     /// Frees up to `budget` revisions of history that cannot be read any more, but nothing that a reader of the revision
     /// `pinned` needs. True if there is more to free.
-    pub(crate) fn forget(&mut self, pinned: Option<Revision>, budget: usize) -> bool {
+    pub(crate) fn forget(&mut self, pinned: Option<Revision>, budget: u64) -> bool {
         let until = pinned.map_or(self.floor, |p| p.min(self.floor));
         for _ in 0..budget {
             if self.forgotten == until {
@@ -203,13 +203,15 @@ impl Index {
         versions.drain(..replaced + usize::from(removed));
         if versions.is_empty() {
             self.keys.remove(key);
+        } else if versions.capacity() > 4 * versions.len() {
+            versions.shrink_to_fit();
         }
     }
 }
 
-fn version_at(versions: &[Version], revision: Revision) -> Option<&Version> {
+fn version_at(versions: &VecDeque<Version>, revision: Revision) -> Option<&Version> {
     let after = versions.partition_point(|v| v.modified <= revision);
-    versions[..after].last()
+    versions.get(after.checked_sub(1)?)
 }
 
 fn cost(events: &[Event]) -> usize {

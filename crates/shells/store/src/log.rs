@@ -9,7 +9,10 @@
 //!
 //! A group is appended with one write and one `fdatasync`. The file is filled with zeros ahead of the groups, so that
 //! this sync has no metadata to write but once per [`AHEAD`] bytes. A group is written only when all before it are
-//! synced, and a segment is begun only when the one before it is complete; recovery leans on both.
+//! synced, and a segment is begun only when the one before it is complete; recovery leans on both. It also leans on the
+//! disk to leave sectors alone that are not written (SQLite's [powersafe overwrite]).
+//!
+//! [powersafe overwrite]: https://www.sqlite.org/psow.html
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -15,6 +15,10 @@ const ROOM: usize = 4096;
 /// A transaction and who waits for its outcome.
 pub(crate) type Request = (Transaction, Reply);
 
+/// There is no writer any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
 /// The way back to who waits for an outcome; with its place in the queue, which others get once it is answered.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -49,18 +53,21 @@ impl Queue {
         Queue { waiting: Mutex::default(), arrived: Condvar::new(), room: Arc::new(Semaphore::new(ROOM)) }
     }
 
-    /// Enters a transaction; `None` if the queue is closed. Dropping the future before it is done leaves nothing behind.
-    pub(crate) async fn enter(&self, transaction: Transaction) -> Option<oneshot::Receiver<Result<Revision, Error>>> {
-        let room = self.room.clone().acquire_owned().await.ok()?;
+    /// Enters a transaction, unless the queue is closed. Dropping the future before it is done leaves nothing behind.
+    pub(crate) async fn enter(
+        &self,
+        transaction: Transaction,
+    ) -> Result<oneshot::Receiver<Result<Revision, Error>>, Closed> {
+        let room = self.room.clone().acquire_owned().await.map_err(|_| Closed)?;
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.waiting.lock();
         if waiting.closed {
-            return None;
+            return Err(Closed);
         }
         waiting.requests.push_back((transaction, Reply { sender, _room: room }));
         drop(waiting);
         self.arrived.notify_one();
-        Some(answer)
+        Ok(answer)
     }
 
     /// Has the writer look after its upkeep.
@@ -73,6 +80,11 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.arrived.notify_one();
+    }
+
+    /// Lets go of all that wait: they find that the queue is closed.
+    pub(crate) fn clear(&self) {
+        self.waiting.lock().requests.clear();
     }
 
     /// All that wait, up to about so many bytes of writes; waits for the first one as long as `patience`. `None` once

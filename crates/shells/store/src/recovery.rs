@@ -33,6 +33,8 @@ pub(crate) struct Recovered {
 
 /// Reads a directory and makes it ready to be written.
 pub(crate) fn recover(files: &Arc<dyn Files>, segment_bytes: u64) -> Result<Recovered, Error> {
+    // A killed process may have left names that are not durable yet; what they replace is removed below.
+    files.sync_dir().map_err(|e| cannot(&**files, "sync", "the directory", &e))?;
     let names = files.list().map_err(|e| cannot(&**files, "list", "the directory", &e))?;
     let snapshots = numbers(&names, Snapshot::KIND);
     let (first_segment, mut index, snapshot_bytes) = match snapshots.last() {

@@ -1,6 +1,12 @@
 //! Tests of the store as a whole.
 
 mod api;
+mod faults;
+mod history;
+mod kill;
+mod power;
+mod properties;
+mod snapshots;
 
 use std::sync::Arc;
 

@@ -91,6 +91,9 @@ pub struct NamespaceSpec {
 pub struct NamespaceStatus {
     /// `Active` or `Terminating`.
     pub phase: String,
+    /// What a deletion waits for.
+    #[serde(deserialize_with = "meta::null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
 }
 
 resource!(Namespace, "", "v1", "Namespace", "namespaces", false);

@@ -47,14 +47,18 @@ pub struct NodeSpec {
 
 /// What keeps Pods away from a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Taint {
     /// The taint's key.
     pub key: String,
     /// The taint's value.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
+    /// When it was added, RFC 3339; the list of taints is always written whole, so this is carried along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_added: Option<String>,
 }
 
 /// A Node's status.

@@ -1,6 +1,7 @@
 //! S-306…S-309 as a table. An endpoint is written as a number and what is so about it:
 //!
-//! * `ready`, `draining` (serving and terminating), `down` (none of it), `published` (ready, but not serving, and going)
+//! * `ready`, `draining` (serving and terminating), `dying` (terminating, no longer serving), `down` (none of it),
+//!   `published` (ready, but not serving, and terminating)
 //! * `here` (on this node)
 //! * `node=NAME`, `zone=NAME` (hints; several are joined by `+`)
 
@@ -38,7 +39,7 @@ fn s306_which_sets_a_port_needs() {
 
 #[test]
 fn s307_who_is_in_the_two_sets() {
-    let table: [(&str, Texts, Numbers, Numbers); 14] = [
+    let table: [(&str, Texts, Numbers, Numbers); 16] = [
         // endpoints, Cluster set, Local set
         ("s307_none", &[], &[], &[]),
         ("s307_ready", &["1 ready here", "2 ready"], &[1, 2], &[1]),
@@ -53,6 +54,8 @@ fn s307_who_is_in_the_two_sets() {
         ("s307_published_counts_as_ready", &["1 published here", "2 draining"], &[1], &[1]),
         ("s307_fall_back_ignores_zone_hints", &["1 draining zone=west", "2 draining zone=east"], &[1, 2], &[]),
         ("s307_fall_back_ignores_node_hints", &["1 draining node=here", "2 draining node=away"], &[1, 2], &[]),
+        ("s307_dying_is_left_out", &["1 dying here", "2 dying"], &[], &[]),
+        ("s307_draining_and_dying", &["1 dying here", "2 draining here", "3 dying"], &[2], &[2]),
         ("s307_serving_but_not_ready_nor_terminating", &["1 serving here"], &[], &[]),
     ];
     for (id, endpoints, cluster, local) in table {
@@ -114,9 +117,10 @@ fn s308_topology_narrows_the_cluster_set() {
 
 #[test]
 fn s309_whether_there_is_an_endpoint_anywhere() {
-    let table: [(&str, &[&str], bool); 6] = [
+    let table: [(&str, Texts, bool); 7] = [
         ("s309_none", &[], false),
         ("s309_down", &["1 down here", "2 down"], false),
+        ("s309_dying", &["1 dying here", "2 dying"], false),
         ("s309_ready_elsewhere", &["1 ready"], true),
         ("s309_draining_elsewhere", &["1 draining"], true),
         ("s309_ready_here", &["1 ready here"], true),
@@ -154,6 +158,7 @@ fn endpoint_of(text: &str) -> Candidate<'_> {
             "ready" => (one.ready, one.serving) = (true, true),
             "serving" => one.serving = true,
             "draining" => (one.serving, one.terminating) = (true, true),
+            "dying" => one.terminating = true,
             "published" => (one.ready, one.terminating) = (true, true),
             "here" => one.endpoint.local = true,
             "down" => {}

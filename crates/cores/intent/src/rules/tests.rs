@@ -157,6 +157,24 @@ fn s316_source_ranges_guard_load_balancer_addresses_only() {
 }
 
 #[test]
+fn s316_ranges_that_hold_everybody_are_no_guard() {
+    let table = [
+        ("s316_no_range", web(), false),
+        ("s316_range", web().range("203.0.113.0/24"), true),
+        ("s316_everybody", web().range("203.0.113.0/24").range("0.0.0.0/0"), false),
+        ("s316_everybody_of_another_family", web().range("203.0.113.0/24").range("::/0"), true),
+        ("s316_only_another_family", web().range("::/0"), false),
+    ];
+    for (id, service, guarded) in table {
+        let intent = intent([service.event()]);
+        assert_eq!(rule_at(&intent, LOAD_BALANCER_IP).sources != Sources::Any, guarded, "{id}");
+        for frontend in [CLUSTER_IP, EXTERNAL_IP] {
+            assert_eq!(rule_at(&intent, frontend).sources, Sources::Any, "{id}: {frontend}");
+        }
+    }
+}
+
+#[test]
 fn s129_the_annotation_counts_only_while_the_field_is_empty() {
     let annotated = |service: crate::sample::Svc| {
         service.with(|service| {

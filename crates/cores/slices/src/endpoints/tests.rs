@@ -1,4 +1,5 @@
 use api::EndpointSubset;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -198,4 +199,50 @@ fn s229_orphans_go_unless_they_hold_an_election() {
     assert!(!is_orphan(&endpoints, true));
     endpoints.metadata.annotations.insert(LEADER.to_owned(), "{}".to_owned());
     assert!(!is_orphan(&endpoints, false));
+}
+
+/// Pods that differ in readiness, deletion and what they call their port; some share an address, as on a host network.
+fn any_pods() -> impl Strategy<Value = Vec<Pod>> {
+    let any_pod = (0u8..6, any::<bool>(), 0u8..4, 0u16..3);
+    prop::collection::vec(any_pod, 0..20).prop_map(|list| {
+        let numbered = list.into_iter().enumerate();
+        numbered
+            .map(|(number, (address, ready, going, port))| {
+                let mut patch = if ready { json!({}) } else { not_ready() };
+                if going == 0 {
+                    patch = crate::fixture::merge(patch, deleting());
+                }
+                if port > 0 {
+                    let ports = json!([{"name": "http", "containerPort": 8000 + port}]);
+                    patch =
+                        crate::fixture::merge(patch, json!({"spec": {"containers": [{"name": "c", "ports": ports}]}}));
+                }
+                pod(&format!("p{number}"), &format!("10.1.0.{address}"), patch)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_second_plan_writes_nothing_and_order_does_not_matter(first in any_pods(), second in any_pods()) {
+        let ports = json!([{"name": "a", "port": 80, "targetPort": "http"}, {"name": "b", "port": 443}]);
+        let web = service(json!({"spec": {"ports": ports}}));
+        let before = created(&web, &first);
+        let fresh = created(&web, &second);
+        let after = match plan(&web, &second, Some(&before)) {
+            EndpointsPlan::Keep => before,
+            EndpointsPlan::Update(endpoints) => endpoints,
+            EndpointsPlan::Create(_) => panic!("the object exists"),
+        };
+        prop_assert_eq!(&after, &fresh, "where it came from does not matter");
+        let reversed: Vec<Pod> = second.iter().rev().cloned().collect();
+        prop_assert_eq!(plan(&web, &reversed, Some(&after)), EndpointsPlan::Keep);
+        for subset in &after.subsets {
+            prop_assert!(!subset.ports.is_empty());
+            prop_assert!(!subset.addresses.is_empty() || !subset.not_ready_addresses.is_empty());
+        }
+    }
 }

@@ -308,3 +308,24 @@ fn s223_hints_go_with_the_traffic_distribution() {
     assert_eq!(plan.update.len(), 1);
     assert!(plan.update[0].endpoints.iter().all(|endpoint| endpoint.hints.is_none()));
 }
+
+#[test]
+fn s110_families_that_no_server_filled_in_follow_from_the_cluster_ips() {
+    let check = |id: &str, spec: Value, expected: &[AddressType]| {
+        assert_eq!(address_types(&service(json!({"spec": spec}))), expected, "{id}");
+    };
+    let (v4, v6) = (AddressType::IPv4, AddressType::IPv6);
+    check("s110-given", json!({"ipFamilies": ["IPv6", "IPv4"]}), &[v6, v4]);
+    check("s110-given-twice", json!({"ipFamilies": ["IPv4", "IPv6", "IPv4"]}), &[v4, v6]);
+    check("s110-one-address", json!({"ipFamilies": []}), &[v4]);
+    check("s110-two", json!({"ipFamilies": [], "clusterIPs": ["10.0.0.1", "fd00::1"]}), &[v4, v6]);
+    check("s110-headless", json!({"ipFamilies": [], "clusterIP": "None", "clusterIPs": ["None"]}), &[v4, v6]);
+}
+
+#[test]
+fn s207_ports_stand_in_the_services_order() {
+    let ports = json!([{"name": "z", "port": 1}, {"name": "a", "port": 2}]);
+    let slices = slices_of(&service(json!({"spec": {"ports": ports}})), &pods(1));
+    let names: Vec<Option<&str>> = slices[0].ports.iter().map(|port| port.name.as_deref()).collect();
+    assert_eq!(names, [Some("z"), Some("a")]);
+}

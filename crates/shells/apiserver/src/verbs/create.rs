@@ -2,6 +2,7 @@
 
 use axum_core::body::Body;
 use http::{Response, StatusCode};
+use kinds::Admitted;
 use serde_json::Value;
 
 use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
@@ -10,34 +11,22 @@ use crate::status::Status;
 use crate::{ApiServer, Inner, keys, object};
 
 pub(crate) async fn create(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let object = decode(call)?;
-    let (object, warnings) = create_object(&server.inner, call, object).await?;
+    let (object, mut warnings) = decode(call)?;
+    let (object, more) = create_object(&server.inner, call, object).await?;
+    warnings.extend(more);
     Ok(show(call, StatusCode::CREATED, &object, &warnings))
 }
 
 /// Creates an object of the call's kind, in the call's namespace.
-pub(super) async fn create_object(
-    inner: &Inner,
-    call: &Call,
-    object: Value,
-) -> Result<(Value, Vec<String>), Status> {
+pub(super) async fn create_object(inner: &Inner, call: &Call, object: Value) -> Result<(Value, Vec<String>), Status> {
     let facts = call.served.facts();
     let generated = object::name(&object).is_empty();
     let mut name = String::new();
     for _ in 0..ATTEMPTS {
         let cluster = Facts::read(inner).await?;
-        let context = cluster.context(inner, call);
-        let mut prepared = object.clone();
-        let uid = uuid::Uuid::new_v4().to_string();
-        let refused = |name: &str, refusal| Status::refused(facts, name, refusal);
-        kinds::metadata::prepare_create(&mut prepared, call.served.kind, &context, uid);
-        name = object::name(&prepared).to_owned();
+        let admitted = decide(inner, call, &cluster, object.clone())?;
+        name = object::name(&admitted.object).to_owned();
         let key = keys::object(facts, call.namespace(), &name);
-        let admitted = match call.served.kind.create(prepared, &context) {
-            Ok(admitted) => admitted,
-            // Kubernetes looks for the name only when it stores; but an allocation error would hide that it is taken.
-            Err(refusal) => return Err(refused(&name, refusal)),
-        };
         if call.query.dry_run {
             return match inner.store().get(&key, None).await? {
                 Some(_) => Err(Status::already_exists(facts, &name)),
@@ -53,4 +42,13 @@ pub(super) async fn create_object(
         }
     }
     Err(contended(call, &name))
+}
+
+/// The object as it is to be stored. A new uid and, if the name is generated, a new name with each attempt.
+fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut object: Value) -> Result<Admitted, Status> {
+    let kind = call.served.kind;
+    let context = cluster.context(inner, call);
+    kinds::metadata::prepare_create(&mut object, kind, &context, uuid::Uuid::new_v4().to_string());
+    let name = object::name(&object).to_owned();
+    kind.create(object, &context).map_err(|refusal| Status::refused(kind.facts(), &name, refusal))
 }

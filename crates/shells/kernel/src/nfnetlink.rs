@@ -1,0 +1,103 @@
+//! nftables by netlink: transactions and dumps. What the bytes mean is known to the crate `nft`.
+//!
+//! Without CAP_NET_ADMIN in the initial user namespace the send buffer stays below twice `net.core.wmem_max`; a larger
+//! batch must then be cut into several transactions ([`NfSocket::batch_bytes_max`]).
+
+use crate::netlink::{Counters, NetlinkError, Socket, attributes, message, messages};
+
+const NETLINK_NETFILTER: i32 = 12;
+const REQUEST: u16 = 1;
+/// NFT_MSG_GETGEN of nf_tables.
+const GET_GENERATION: u16 = 10 << 8 | 16;
+/// NFT_MSG_NEWGEN.
+const NEW_GENERATION: u16 = 10 << 8 | 15;
+/// nlmsghdr and nfgenmsg.
+const HEADER: usize = 20;
+/// What is asked for when it is to be seen whether the send buffer can be made large.
+const LARGE: usize = 8 << 20;
+
+/// A transaction that the kernel didn't carry out.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction was not carried out{}", message.map(|at| format!(", for its message {at}")).unwrap_or_default())]
+pub struct BatchError {
+    /// The first message that was refused, from 0; none if it is the transaction as a whole.
+    pub message: Option<usize>,
+    /// Why.
+    #[source]
+    pub source: NetlinkError,
+}
+
+/// A socket to nftables.
+#[derive(Debug)]
+pub struct NfSocket {
+    socket: Socket,
+}
+
+impl NfSocket {
+    /// Opens a socket in the caller's network namespace, to which it belongs from then on.
+    pub fn open() -> Result<NfSocket, NetlinkError> {
+        Ok(NfSocket { socket: Socket::open(NETLINK_NETFILTER)? })
+    }
+
+    /// The most bytes of one transaction; none if only memory bounds it.
+    pub fn batch_bytes_max(&self) -> Result<Option<usize>, NetlinkError> {
+        let room = self.socket.reserve(LARGE).map_err(NetlinkError::Open)?;
+        Ok((room < LARGE).then_some(room))
+    }
+
+    /// Sends one transaction, whose messages are numbered from 1 in their order. On success all of it is in the kernel; on
+    /// failure nothing.
+    pub fn send_batch(&mut self, batch: &[u8]) -> Result<(), BatchError> {
+        let answers = self.socket.exchange(batch).map_err(|source| BatchError { message: None, source })?;
+        if answers.is_empty() {
+            return Err(BatchError { message: None, source: NetlinkError::NoAnswer });
+        }
+        for answer in answers {
+            let message = (answer.sequence as usize).checked_sub(1);
+            answer.result.map_err(|source| BatchError { message, source })?;
+        }
+        Ok(())
+    }
+
+    /// The answer to one dump request.
+    pub fn dump(&mut self, request: &[u8]) -> Result<Vec<u8>, NetlinkError> {
+        self.socket.dump(request)
+    }
+
+    /// The answers to several, of one generation of the ruleset: if it changes meanwhile, all is read anew. What there is
+    /// no such thing of (ENOENT) gives an empty answer. Returns the generation too.
+    pub fn dump_all(&mut self, requests: &[Vec<u8>]) -> Result<(u32, Vec<Vec<u8>>), NetlinkError> {
+        const ATTEMPTS: usize = 10;
+        for _ in 0..ATTEMPTS {
+            let generation = self.generation()?;
+            let dumps = requests
+                .iter()
+                .map(|request| match self.dump(request) {
+                    Err(failure) if failure.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
+                    other => other,
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            if self.generation()? == generation {
+                return Ok((generation, dumps));
+            }
+        }
+        Err(NetlinkError::Interrupted)
+    }
+
+    /// The generation of the ruleset: every transaction of anybody makes a new one.
+    pub fn generation(&mut self) -> Result<u32, NetlinkError> {
+        let mut request = Vec::new();
+        message(&mut request, GET_GENERATION, REQUEST, 0, &[0; 4]);
+        let answer = self.socket.ask(&request)?;
+        messages(&answer)
+            .filter(|message| message.kind == NEW_GENERATION)
+            .filter_map(|message| attributes(message.bytes.get(HEADER..)?).find(|(kind, _)| *kind == 1))
+            .find_map(|(_, number)| number.try_into().ok().map(u32::from_be_bytes))
+            .ok_or(NetlinkError::NoAnswer)
+    }
+
+    /// What went over this socket so far.
+    pub fn counters(&self) -> Counters {
+        self.socket.counters
+    }
+}

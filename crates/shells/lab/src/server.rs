@@ -1,0 +1,179 @@
+//! Small servers that say who they are and whom they see.
+//!
+//! On one port, over TCP and UDP and every address of the host: each TCP line and each datagram is answered by a line
+//! of JSON ([`Answer`]); a line that is an HTTP request is answered by an HTTP response with that line as body. The
+//! sockets are made on the host; tasks of one runtime of this process serve all servers of all labs.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::{Answer, Host, LabError};
+
+/// A server on a host; it ends, with all its connections, when dropped.
+#[derive(Debug)]
+pub struct Server {
+    port: u16,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves `port` on all addresses of a host, under the host's name.
+    pub fn start(host: &Host, port: u16) -> Result<Self, LabError> {
+        Self::start_as(host, host.name(), host.ips().iter(), port)
+    }
+
+    /// Serves `port` on some addresses of a host, under a name of its own (a Pod on the host's network, say).
+    pub fn start_as(
+        host: &Host,
+        name: &str,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        port: u16,
+    ) -> Result<Self, LabError> {
+        let addresses: Vec<SocketAddr> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        let name = name.to_owned();
+        let failed = |source| LabError::Socket { host: host.name().to_owned(), source };
+        let sockets = host.run(|| addresses.into_iter().map(bind).collect::<io::Result<Vec<_>>>())?.map_err(failed)?;
+        let _inside = runtime().enter();
+        let mut services = JoinSet::new();
+        for (listener, datagrams) in sockets {
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
+            let datagrams = UdpSocket::from_std(datagrams).map_err(failed)?;
+            services.spawn(serve_connections(listener, name.clone()));
+            services.spawn(serve_datagrams(datagrams, name.clone()));
+        }
+        // The set is dropped, and with it every task and socket, when this task is aborted.
+        let task = runtime().spawn(async move { while services.join_next().await.is_some() {} });
+        Ok(Self { port, task: Some(task) })
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it as a killed process ends: listeners and connections are closed when this returns. Not to be called
+    /// from async code.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(task) = self.task.take() else { return };
+        task.abort();
+        // Aborting is a request; the sockets are closed once the task is gone.
+        while !task.is_finished() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("lab-servers")
+            .enable_all()
+            .build()
+            .expect("a runtime needs only threads and an epoll descriptor")
+    })
+}
+
+fn bind(address: SocketAddr) -> io::Result<(std::net::TcpListener, std::net::UdpSocket)> {
+    let open = |kind, protocol| {
+        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        io::Result::Ok(socket)
+    };
+    let stream = open(Type::STREAM, Protocol::TCP)?;
+    stream.listen(4096)?;
+    let datagram = open(Type::DGRAM, Protocol::UDP)?;
+    Ok((stream.into(), datagram.into()))
+}
+
+async fn serve_connections(listener: TcpListener, name: String) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, client)) => {
+                    connections.spawn(serve_connection(stream, client, name.clone()));
+                }
+                // The connection was gone before it was taken; the listener is fine.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Serves one connection until the client ends it; how it ends is the client's concern.
+async fn serve_connection(stream: TcpStream, client: SocketAddr, pod: String) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let server = stream.local_addr()?;
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Some(line) = lines.next_line().await? {
+        let is_http = line.ends_with(" HTTP/1.1") || line.ends_with(" HTTP/1.0");
+        let mut goes_on = true;
+        if is_http {
+            while let Some(header) = lines.next_line().await? {
+                goes_on &= !header.eq_ignore_ascii_case("connection: close");
+                if header.is_empty() {
+                    break;
+                }
+            }
+        }
+        let echo = if is_http { String::new() } else { line };
+        let body = render(&Answer { pod: pod.clone(), client, server, echo });
+        let reply = if is_http { http_response(&body) } else { body };
+        writer.write_all(reply.as_bytes()).await?;
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn serve_datagrams(socket: UdpSocket, pod: String) {
+    let mut buffer = [0; 2048];
+    let Ok(server) = socket.local_addr() else { return };
+    loop {
+        // Errors here are ICMP answers to earlier replies: the client is gone.
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
+        let reply = render(&Answer {
+            pod: pod.clone(),
+            client,
+            server,
+            echo: String::from_utf8_lossy(&buffer[..length]).into_owned(),
+        });
+        let _ = socket.send_to(reply.as_bytes(), client).await;
+    }
+}
+
+fn render(answer: &Answer) -> String {
+    let mut line = serde_json::to_string(answer).expect("strings and addresses are always JSON");
+    line.push('\n');
+    line
+}
+
+fn http_response(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
