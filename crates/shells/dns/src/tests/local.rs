@@ -52,6 +52,8 @@ fn s414_before_the_first_sync_answers_are_failures_and_afterwards_not() {
     let running = Running::start_unsynced(config, cluster());
     let absent = query(1, "absent.shop.svc.cluster.local", 1);
     assert_eq!(summary(&running.udp(&absent)).rcode, 2);
+    eventually("what is known is answered", || summary(&running.udp(&query(1, WEB, 1))).answers == 1);
+    assert_eq!(summary(&running.udp(&absent)).rcode, 2);
     (0..3).for_each(|_| running.tell(Input::Synced));
     eventually("synced", || summary(&running.udp(&absent)).rcode == 3);
 }
