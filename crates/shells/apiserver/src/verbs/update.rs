@@ -26,10 +26,10 @@ pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Bo
     let (document, duplicates) = fields::parse(&call.body, "patch")?;
     let form = patch::Form::from_media_type(media)
         .ok_or_else(|| Status::unsupported_media_type(media, &patch::Form::MEDIA_TYPES))?;
-    let kind = call.served.facts().kind;
+    let (group, kind) = (call.served.group_version().0, call.served.facts().kind);
     change(server, call, &|old| {
         let shown = call.served.view.map_or_else(|| old.clone(), |view| (view.show)(old));
-        let patched = patch::apply(form, kind, &shown, &document).map_err(|error| match error {
+        let patched = patch::apply(form, group, kind, &shown, &document).map_err(|error| match error {
             patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
             patch::Error::Malformed(why) => Status::bad_request(why),
         })?;
