@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Server(Server),
     /// Keep this node's Service rules as an API server says
     Proxy(Proxy),
+    /// Serve the cluster's DNS names, and forward the others
+    Dns(Dns),
     /// Show what maitred does, on a lab of network namespaces of this machine
     Demo(Demo),
 }
@@ -100,6 +102,36 @@ pub(crate) struct Proxy {
     /// Remove all rules of maitred from this machine, and exit
     #[arg(long)]
     pub(crate) cleanup: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Dns {
+    /// How to reach the API server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: PathBuf,
+    /// Where to answer, over UDP and TCP; may be given several times
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:53", value_delimiter = ',')]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Domain of the cluster's names
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+    /// Seconds for which clients may keep an answer, 0 to 3600
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) ttl: u32,
+    /// Ranges whose reverse names are answered: those of Services and Pods
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "10.96.0.0/16,fd00:10:96::/108,10.244.0.0/16,fd00:10:244::/56"
+    )]
+    pub(crate) reverse: Vec<IpNet>,
+    /// Servers that know the other names [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(crate) upstream: Vec<SocketAddr>,
+    /// Further ranges whose clients may ask for other names; private and own ranges always may
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_recursion: Vec<IpNet>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

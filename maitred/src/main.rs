@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod dns;
 mod proxy;
 mod server;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         cli::Command::Server(options) => server::run(options),
         cli::Command::Proxy(options) => proxy::run(options),
+        cli::Command::Dns(options) => dns::run(options),
         cli::Command::Demo(options) => match demo::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
 fn log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     // Libraries speak of every request; that is for RUST_LOG.
-    let quiet = ["h2", "hyper", "hyper_util", "kube", "kube_client", "rustls", "tower"].map(|name| format!("{name}=warn"));
+    let quiet =
+        ["h2", "hyper", "hyper_util", "kube", "kube_client", "rustls", "tower"].map(|name| format!("{name}=warn"));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},{}", quiet.join(","))));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();

@@ -17,7 +17,7 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
     runtime.block_on(async {
         let cluster = cluster::kubeconfig(&options.kubeconfig).await?;
         let (stop, stopped) = watch::channel(false);
-        let (thread, mut progress) = proxy::start(&cluster, config, Box::new(dataplane), stopped);
+        let (thread, mut progress) = proxy::start(&cluster, config, Box::new(dataplane), stopped)?;
         tokio::select! {
             () = crate::stop_signal() => {}
             ended = progress.wait_for(|_| false) => bail!("the proxy's thread ended: {:?}", ended.is_err()),
@@ -29,7 +29,8 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
 }
 
 fn config(options: &cli::Proxy) -> anyhow::Result<Config> {
-    let interface = |name: &Option<String>, flag| name.clone().with_context(|| format!("--detect-local-mode needs {flag}"));
+    let interface =
+        |name: &Option<String>, flag| name.clone().with_context(|| format!("--detect-local-mode needs {flag}"));
     let detector = match options.detect_local_mode {
         DetectLocal::None => Detector::None,
         DetectLocal::ClusterCidr => Detector::ClusterCidr(options.cluster_cidr.clone()),

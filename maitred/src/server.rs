@@ -19,7 +19,10 @@ pub(crate) fn run(options: cli::Server) -> anyhow::Result<()> {
 async fn serve(options: cli::Server) -> anyhow::Result<()> {
     check_ranges(&options)?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
-        format!("cannot listen on {}: is another server running there? Choose another place by --listen", options.listen)
+        format!(
+            "cannot listen on {}: is another server running there? Choose another place by --listen",
+            options.listen
+        )
     })?;
     let listen = listener.local_addr()?;
     let advertise = advertise(&options, listen.ip())?;

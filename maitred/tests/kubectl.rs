@@ -40,7 +40,9 @@ fn s104_get_prints_the_columns_of_services() {
     }
     let server = Server::start();
     server.kubectl_with("create -f -", SERVICE).ok("service/web created\n");
-    server.kubectl("get service web --no-headers -o custom-columns=A:.spec.type,B:.spec.ports[0].protocol").ok("ClusterIP   TCP\n");
+    server
+        .kubectl("get service web --no-headers -o custom-columns=A:.spec.type,B:.spec.ports[0].protocol")
+        .ok("ClusterIP   TCP\n");
     let table = server.kubectl("get service web -o wide");
     let lines: Vec<Vec<&str>> = table.out.lines().map(|line| line.split_whitespace().collect()).collect();
     let heads = ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE", "SELECTOR"];

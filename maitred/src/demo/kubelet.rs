@@ -1,13 +1,23 @@
 //! What the lab plays of a kubelet: Nodes, and Pods that run. It goes when the agent stands.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
-use api::{Node, Pod};
+use anyhow::Context as _;
+use api::{EndpointSlice, Node, Pod, Service};
 use http::Method;
-use lab::Server;
+use lab::{Namespace, Server};
 use serde_json::{Value, json};
 
+use super::probe::settled;
 use super::scene::Scene;
+
+/// A Pod that runs.
+pub(super) struct Running {
+    /// Index of its node.
+    node: usize,
+    server: Server,
+}
 
 impl Scene {
     /// Registers a node of the lab: its Pod ranges, zone and addresses.
@@ -30,14 +40,49 @@ impl Scene {
         Ok(())
     }
 
-    /// Binds a Pod to the node with the fewest, runs a server in its namespace and says that it is ready.
+    /// Publishes the nodes' DNS servers behind the tenth address of the Service range (S-428): a Service without
+    /// selector, and a slice per node.
+    pub(super) fn publish_dns(&self) -> anyhow::Result<()> {
+        let ports = json!([
+            { "name": "dns", "protocol": "UDP", "port": 53 }, { "name": "dns-tcp", "protocol": "TCP", "port": 53 },
+        ]);
+        let service = json!({
+            "metadata": { "name": "kube-dns", "labels": { "k8s-app": "kube-dns" } },
+            "spec": { "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"], "ports": ports },
+        });
+        self.api(move |cluster| async move { cluster.create::<Service>("kube-system", service).await })?;
+        for node in self.lab.nodes() {
+            let address = node.ips().v4.context("a node has an IPv4 address")?;
+            let slice = json!({
+                "metadata": {
+                    "name": format!("kube-dns-{}", node.name()), "labels": { "kubernetes.io/service-name": "kube-dns" },
+                },
+                "addressType": "IPv4", "ports": ports,
+                "endpoints": [{
+                    "addresses": [address.to_string()], "conditions": { "ready": true }, "nodeName": node.name(),
+                    "hints": { "forNodes": [{ "name": node.name() }] },
+                }],
+            });
+            self.api(move |cluster| async move { cluster.create::<EndpointSlice>("kube-system", slice).await })?;
+        }
+        Ok(())
+    }
+
+    /// Runs a Pod on the node whose turn it is.
     pub(super) fn run_pod(&mut self, pod: &Pod) -> anyhow::Result<()> {
+        let node = self.pods.len() % self.lab.nodes().len();
+        self.run_pod_on(pod, node)
+    }
+
+    /// Binds a Pod to a node, runs a server in its namespace and says that it is ready.
+    pub(super) fn run_pod_on(&mut self, pod: &Pod, node: usize) -> anyhow::Result<()> {
         let name = pod.metadata.name.clone();
-        let node = self.servers.len() % self.lab.nodes().len();
-        let ips = self.lab.pod_ips(node, self.servers.len());
+        self.addresses_given += 1;
+        let ips = self.lab.pod_ips(node, self.addresses_given);
         let host = self.lab.add_pod(node, &name, ips)?;
         let port = pod.spec.containers.iter().flat_map(|container| &container.ports).next();
-        self.servers.insert(name.clone(), Server::start(&host, port.map_or(8080, |port| port.container_port))?);
+        let server = Server::start(&host, port.map_or(8080, |port| port.container_port))?;
+        self.pods.insert(name.clone(), Running { node, server });
         let node = self.lab.node(node).name().to_owned();
         let path = format!("/api/v1/namespaces/default/pods/{name}/binding");
         let binding = json!({ "target": { "kind": "Node", "name": node } });
@@ -52,6 +97,28 @@ impl Scene {
         } });
         self.api(move |cluster| async move { cluster.patch_status::<Pod>("default", &name, &status).await })?;
         Ok(())
+    }
+
+    /// Ends a Pod as a kubelet does: it is terminating first, and its server ends once no new connection comes to it.
+    pub(crate) fn stop_pod(&mut self, client: &Namespace, to: SocketAddr, name: &str) -> anyhow::Result<()> {
+        self.delete_pod(name, json!({ "gracePeriodSeconds": 30 }))?;
+        let others: BTreeSet<&str> = self.pods.keys().map(String::as_str).filter(|other| *other != name).collect();
+        settled(client, to, &others, 40)?;
+        if let Some(running) = self.pods.remove(name) {
+            running.server.stop();
+        }
+        self.lab.remove_pod(name)?;
+        self.delete_pod(name, json!({ "gracePeriodSeconds": 0 }))
+    }
+
+    fn delete_pod(&self, name: &str, options: Value) -> anyhow::Result<()> {
+        let name = name.to_owned();
+        self.api(move |cluster| async move { cluster.delete::<Pod>("default", &name, Some(&options)).await })
+    }
+
+    /// The node that a Pod runs on.
+    pub(crate) fn node_of(&self, pod: &str) -> anyhow::Result<usize> {
+        Ok(self.pods.get(pod).with_context(|| format!("Pod {pod} runs"))?.node)
     }
 
     /// Says whether a Pod is ready.

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lab::{Namespace, Outcome, Request};
+use tokio::task::JoinSet;
 
 use super::scene::PATIENCE;
 
 /// How often a waiting client tries.
 const EVERY: Duration = Duration::from_millis(1);
+/// So many attempts may wait at the same time.
+const AT_ONCE: usize = 64;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_millis(500);
 
@@ -39,7 +42,11 @@ pub(crate) fn live_in(
 }
 
 /// Waits until an attempt has the outcome that is wanted.
-pub(crate) fn until(client: &Namespace, to: SocketAddr, wanted: impl Fn(&Outcome) -> bool + Sync) -> anyhow::Result<()> {
+pub(crate) fn until(
+    client: &Namespace,
+    to: SocketAddr,
+    wanted: impl Fn(&Outcome) -> bool + Sync,
+) -> anyhow::Result<()> {
     live_in(client, to, wanted, || Ok(())).map(drop)
 }
 
@@ -51,20 +58,35 @@ fn wait_for(
 ) -> anyhow::Result<Option<Instant>> {
     let begun = Instant::now();
     let request = Request { reset_at_end: true, ..Request::new(to, ATTEMPT) };
+    // Attempts overlap: one that is dropped must not keep the next ones from being made.
+    let attempts = async {
+        let mut running = JoinSet::new();
+        let mut next = tokio::time::interval(EVERY);
+        while begun.elapsed() < PATIENCE && !ended.load(Ordering::Relaxed) {
+            tokio::select! {
+                _ = next.tick(), if running.len() < AT_ONCE => drop(running.spawn(async move { request.send_here().await })),
+                Some(outcome) = running.join_next() => {
+                    if wanted(&outcome.expect("a request does not panic")) {
+                        return Some(Instant::now());
+                    }
+                }
+            }
+        }
+        None
+    };
     client.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        while begun.elapsed() < PATIENCE && !ended.load(Ordering::Relaxed) {
-            if wanted(&runtime.block_on(request.send_here())) {
-                return Ok(Some(Instant::now()));
-            }
-            std::thread::sleep(EVERY);
-        }
-        Ok(None)
+        anyhow::Ok(runtime.block_on(attempts))
     })?
 }
 
 /// Waits until only these Pods have answered so many attempts in a row.
-pub(crate) fn settled(client: &Namespace, to: SocketAddr, pods: &BTreeSet<&str>, in_a_row: usize) -> anyhow::Result<()> {
+pub(crate) fn settled(
+    client: &Namespace,
+    to: SocketAddr,
+    pods: &BTreeSet<&str>,
+    in_a_row: usize,
+) -> anyhow::Result<()> {
     let row = std::sync::atomic::AtomicUsize::new(0);
     until(client, to, |outcome| {
         if outcome.pod().is_some_and(|pod| pods.contains(pod)) {

@@ -12,8 +12,10 @@ use api::{Pod, Service};
 use cluster::Cluster;
 use http::Method;
 use kernel::netns::NamespaceRuntime;
-use lab::{Lab, LabConfig, Namespace, Program, Server};
+use lab::{Lab, LabConfig, Namespace, Program};
 use serde_json::Value;
+
+use super::kubelet::Running;
 
 /// How long anything may take before it counts as broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,8 +28,12 @@ pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     /// Proxies by node.
     pub(crate) proxies: Vec<Program>,
-    /// The server in each Pod.
-    pub(super) servers: BTreeMap<String, Server>,
+    /// DNS servers by node.
+    _dns: Vec<Program>,
+    /// What runs, by name.
+    pub(super) pods: BTreeMap<String, Running>,
+    /// How many Pod addresses have been given; none is given twice.
+    pub(super) addresses_given: usize,
     /// Where the API is reached from: the control host.
     runtime: NamespaceRuntime,
     // Dropped last: whatever speaks to the server ends before it.
@@ -57,7 +63,9 @@ impl Scene {
             lab,
             cluster,
             proxies: Vec::new(),
-            servers: BTreeMap::new(),
+            _dns: Vec::new(),
+            pods: BTreeMap::new(),
+            addresses_given: 0,
             runtime,
             _server: server,
             directory,
@@ -66,7 +74,10 @@ impl Scene {
             scene.register_node(node)?;
             let proxy = scene.start_proxy(node)?;
             scene.proxies.push(proxy);
+            let dns = scene.start_dns(node)?;
+            scene._dns.push(dns);
         }
+        scene.publish_dns()?;
         Ok(scene)
     }
 
@@ -74,6 +85,15 @@ impl Scene {
     pub(crate) fn start_proxy(&self, node: usize) -> anyhow::Result<Program> {
         let host = self.lab.node(node);
         let mut command = maitred(&["proxy", "--detect-local-mode", "node-cidr", "--node-name", host.name()]);
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        Ok(host.spawn(command)?)
+    }
+
+    /// Starts the DNS server of a node, on the node's own address.
+    fn start_dns(&self, node: usize) -> anyhow::Result<Program> {
+        let host = self.lab.node(node);
+        let address = host.ips().v4.context("a node has an IPv4 address")?;
+        let mut command = maitred(&["dns", "--listen", &SocketAddr::new(address.into(), 53).to_string()]);
         command.arg("--kubeconfig").arg(self.kubeconfig());
         Ok(host.spawn(command)?)
     }
@@ -94,15 +114,22 @@ impl Scene {
 
     /// Creates the objects of a manifest, and plays the kubelet for its Pods.
     pub(crate) fn apply(&mut self, manifest: &str) -> anyhow::Result<()> {
-        for object in serde_saphyr::from_multiple::<Value>(manifest).context("read a manifest of the examples")? {
+        self.apply_kind(manifest, |_| true)
+    }
+
+    /// Creates some of the objects of a manifest, by kind.
+    pub(crate) fn apply_kind(&mut self, manifest: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(manifest).context("read a manifest of the examples")?;
+        for object in objects.into_iter().filter(|object| wanted(object["kind"].as_str().unwrap_or_default())) {
             let path = match object["kind"].as_str() {
                 Some("Service") => "/api/v1/namespaces/default/services",
                 Some("Pod") => "/api/v1/namespaces/default/pods",
                 kind => anyhow::bail!("the demo has no use for a {kind:?}"),
             };
             let body = object.clone();
-            let created: Value = self
-                .api(move |cluster| async move { cluster.send(Method::POST, path, "application/json", Some(&body)).await })?;
+            let created: Value = self.api(move |cluster| async move {
+                cluster.send(Method::POST, path, "application/json", Some(&body)).await
+            })?;
             if created["kind"] == "Pod" {
                 let pod: Pod = serde_json::from_value(created)?;
                 self.run_pod(&pod)?;
@@ -128,14 +155,14 @@ impl Scene {
         self.cluster_ips(name, port)?.into_iter().find(SocketAddr::is_ipv4).context("the Service has an IPv4 address")
     }
 
-    /// Where most clients of the checks are: Pod `web-0`'s node itself is `node(0)`, its Pods are named.
+    /// The network namespace of a Pod.
     pub(crate) fn pod(&self, name: &str) -> anyhow::Result<Namespace> {
         let host = self.lab.pod(name).with_context(|| format!("Pod {name} runs"))?;
         Ok(host.namespace().clone())
     }
 
     pub(crate) fn pod_names(&self) -> Vec<String> {
-        self.servers.keys().cloned().collect()
+        self.pods.keys().cloned().collect()
     }
 }
 

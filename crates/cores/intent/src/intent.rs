@@ -37,6 +37,8 @@ pub struct Intent {
     sides: [Side; 2],
     /// The Services that something happened to since the Models were computed.
     touched: BTreeSet<Arc<ServiceKey>>,
+    /// Whether a Service with a UDP port was among those that were computed (S-330).
+    udp_touched: bool,
 }
 
 /// A Service with its slices. Slices may come first, and may outlive it.
@@ -69,6 +71,7 @@ impl Intent {
             slice_owners: BTreeMap::new(),
             sides: Family::ALL.map(|family| Side { model: Model::empty(family), claims: Claims::default() }),
             touched: BTreeSet::new(),
+            udp_touched: false,
         }
     }
 
@@ -106,7 +109,19 @@ impl Intent {
         for key in &touched {
             self.note_problems(key);
         }
+        self.udp_touched |= touched.iter().any(|key| self.has_udp_port(key));
         changes
+    }
+
+    /// Whether endpoints of a Service with a UDP port may have changed since the last call: whoever programs the kernel
+    /// has to look for stale flows then (S-330).
+    pub fn take_udp_touched(&mut self) -> bool {
+        std::mem::take(&mut self.udp_touched)
+    }
+
+    fn has_udp_port(&self, key: &ServiceKey) -> bool {
+        let service = self.services.get(key).and_then(|known| known.service.as_ref());
+        service.is_some_and(|service| service.spec.ports.iter().any(|port| port.protocol == api::Protocol::Udp))
     }
 
     /// What this node's data path should be in one family.

@@ -59,7 +59,7 @@
 //! decides what a Service means.
 //!
 //! Left to others: to wait for the first complete list of Services and EndpointSlices before writing anything (S-304),
-//! conntrack clean-up (S-330, which asks [`Intent::serving`]), health check ports (S-356, which ask
+//! conntrack clean-up (S-330, which asks [`Intent::stale`]), health check ports (S-356, which ask
 //! [`Intent::local_ready`]).
 //!
 //! See KEP-752 (EndpointSlice), KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-2433 and
@@ -77,6 +77,7 @@ mod problem;
 mod rules;
 #[cfg(test)]
 mod sample;
+mod stale;
 
 pub use choose::{Candidate, Choice, Hints, Place, Policy, Uses, choose};
 pub use config::{Config, Detector, NodePortAddresses};
@@ -84,3 +85,4 @@ pub use event::Event;
 pub use intent::Intent;
 pub use model::{Change, Family, Model};
 pub use problem::{Problem, ServiceKey};
+pub use stale::UdpFlow;

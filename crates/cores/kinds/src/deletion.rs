@@ -140,7 +140,9 @@ fn mark(object: &mut Value, grace: i64, now: &str) {
     let metadata = json::object(object, "metadata");
     json::set(metadata, "deletionTimestamp", stamp);
     json::set(metadata, "deletionGracePeriodSeconds", grace);
-    if let Some(generation) = json::int(metadata, "/generation") {
+    if left.is_none()
+        && let Some(generation) = json::int(metadata, "/generation")
+    {
         json::set(metadata, "generation", generation.saturating_add(1));
     }
 }
@@ -167,3 +169,6 @@ fn propagate(object: &mut Value, propagation: Option<Propagation>) {
         json::set(metadata, "finalizers", finalizers);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::json::{self, items, text};
 use crate::shape::{Fields, METADATA, OBJECT_REFERENCE, Shape, TEXT_MAP, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata, syntax};
@@ -167,7 +168,7 @@ fn check(object: &Value, old: Option<&Value>, mistakes: &mut Mistakes) {
         "" => mistakes.required("addressType", ""),
         other => mistakes.unsupported("addressType", other, &["FQDN", "IPv4", "IPv6"]),
     }
-    let stored: Vec<String> = old
+    let stored: Stored = old
         .map(|old| items(old, "/endpoints").iter().flat_map(|endpoint| json::texts(endpoint, "/addresses")).collect())
         .unwrap_or_default();
     let endpoints = items(object, "/endpoints");
@@ -181,7 +182,7 @@ fn check(object: &Value, old: Option<&Value>, mistakes: &mut Mistakes) {
     check_ports(items(object, "/ports"), mistakes);
 }
 
-fn check_endpoint(field: &str, endpoint: &Value, family: &str, stored: &[String], mistakes: &mut Mistakes) {
+fn check_endpoint(field: &str, endpoint: &Value, family: &str, stored: &Stored, mistakes: &mut Mistakes) {
     let addresses = json::texts(endpoint, "/addresses");
     match addresses.len() {
         0 => mistakes.required(format!("{field}.addresses"), "must contain at least 1 address"),
@@ -204,7 +205,7 @@ fn check_endpoint(field: &str, endpoint: &Value, family: &str, stored: &[String]
     check_hints(field, &endpoint["hints"], mistakes);
 }
 
-fn check_address(field: &str, address: &str, family: &str, stored: &[String], mistakes: &mut Mistakes) {
+fn check_address(field: &str, address: &str, family: &str, stored: &Stored, mistakes: &mut Mistakes) {
     match family {
         "IPv4" | "IPv6" => {
             let Some(parsed) = ip::address(field, address, stored, mistakes) else { return };
@@ -291,3 +292,6 @@ fn warnings(object: &Value) -> Vec<String> {
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::endpoint_slice::{PORT, check_protocol};
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::json::{self, items, text};
 use crate::shape::{Fields, METADATA, OBJECT_REFERENCE, Shape};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata, syntax};
@@ -126,7 +127,7 @@ fn default(object: &mut Value) {
 
 fn check(object: &Value, old: Option<&Value>, mistakes: &mut Mistakes) {
     let stored = old.map(nodes_by_ip).unwrap_or_default();
-    let stored_ips: Vec<String> = stored.keys().cloned().collect();
+    let stored_ips: Stored = stored.keys().cloned().collect();
     for (index, subset) in items(object, "/subsets").iter().enumerate() {
         let field = format!("subsets[{index}]");
         if json::is_empty(subset, "/addresses") && json::is_empty(subset, "/notReadyAddresses") {
@@ -143,7 +144,7 @@ fn check(object: &Value, old: Option<&Value>, mistakes: &mut Mistakes) {
     }
 }
 
-fn check_address(field: &str, address: &Value, stored: &[String], mistakes: &mut Mistakes) {
+fn check_address(field: &str, address: &Value, stored: &Stored, mistakes: &mut Mistakes) {
     let text_ip = text(address, "/ip");
     if let Some(parsed) = ip::address(&format!("{field}.ip"), text_ip, stored, mistakes) {
         ip::not_special(&format!("{field}.ip"), text_ip, parsed, mistakes);
@@ -189,3 +190,6 @@ fn check_ports(field: &str, ports: &[Value], mistakes: &mut Mistakes) {
         check_protocol(&field, port, mistakes);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Collects what is wrong with an object, in Kubernetes's words.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::{Cause, FieldError, Refusal};
@@ -48,21 +50,28 @@ impl Mistakes {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Refuses the object if anything was wrong with it.
     pub fn result(self) -> Result<(), Refusal> {
-        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        // The same rule may be reached on two ways; Kubernetes reports it once.
+        let mut seen = HashSet::new();
+        let mut errors = self.0;
+        errors.retain(|error| seen.insert((error.field.clone(), error.detail.clone())));
+        Err(Refusal::Invalid(errors))
     }
 
     fn add(&mut self, cause: Cause, field: impl Into<String>, detail: String) {
-        let error = FieldError { cause, field: field.into(), detail };
-        // The same rule may be reached on two ways; Kubernetes reports it once.
-        if !self.0.contains(&error) {
-            self.0.push(error);
-        }
+        self.0.push(FieldError { cause, field: field.into(), detail });
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! [KEP-4858]: https://github.com/kubernetes/enhancements/tree/master/keps/sig-network/4858-ip-cidr-validation
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -13,6 +14,9 @@ use crate::fields::Mistakes;
 
 const NOT_AN_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const NOT_A_RANGE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
+/// What is stored already.
+pub(crate) type Stored = HashSet<String>;
 
 /// Reads an address the old, lenient way. An IPv4 address mapped into IPv6 counts as IPv4.
 pub(crate) fn parse(text: &str) -> Option<IpAddr> {
@@ -35,11 +39,11 @@ pub(crate) fn parse_range(text: &str) -> Option<IpNet> {
 }
 
 /// Checks an address. Values in `stored` may keep their old spelling.
-pub(crate) fn address(field: &str, text: &str, stored: &[String], mistakes: &mut Mistakes) -> Option<IpAddr> {
+pub(crate) fn address(field: &str, text: &str, stored: &Stored, mistakes: &mut Mistakes) -> Option<IpAddr> {
     let before = mistakes.len();
     match lenient(text) {
         None => mistakes.invalid(field, text, NOT_AN_ADDRESS),
-        Some(_) if stored.iter().any(|old| old == text) => {}
+        Some(_) if stored.contains(text) => {}
         Some(parsed) => {
             if text.parse::<IpAddr>().is_err() {
                 mistakes.invalid(field, text, "must not have leading 0s");
@@ -53,12 +57,12 @@ pub(crate) fn address(field: &str, text: &str, stored: &[String], mistakes: &mut
 }
 
 /// Checks a range. Values in `stored` may keep their old spelling.
-pub(crate) fn range(field: &str, text: &str, stored: &[String], mistakes: &mut Mistakes) -> Option<IpNet> {
+pub(crate) fn range(field: &str, text: &str, stored: &Stored, mistakes: &mut Mistakes) -> Option<IpNet> {
     let before = mistakes.len();
     let parsed = parse_range(text);
     match text.split_once('/') {
         Some((address, prefix)) if parsed.is_some() => {
-            if !stored.iter().any(|old| old.trim() == text) {
+            if !stored.contains(text) {
                 if address.parse::<IpAddr>().is_err() {
                     mistakes.invalid(field, text, "must not have leading 0s in IP");
                 }
@@ -183,3 +187,6 @@ fn is_link_local_multicast(address: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.segments()[0] & 0xff0f == 0xff02,
     }
 }
+
+#[cfg(test)]
+mod tests;

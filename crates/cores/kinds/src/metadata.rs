@@ -4,6 +4,8 @@
 //! one answer lists the mistakes in metadata first and the kind's own after them, as Kubernetes does. Deletion is in
 //! [`crate::deletion`].
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::fields::Mistakes;
@@ -108,7 +110,7 @@ pub(crate) fn check_update(new: &Value, old: &Value, mistakes: &mut Mistakes) {
         }
     }
     if old.get("deletionTimestamp").is_some() {
-        let known = json::texts(old, "/finalizers");
+        let known: HashSet<String> = json::texts(old, "/finalizers").into_iter().collect();
         let added: Vec<String> =
             json::texts(metadata, "/finalizers").into_iter().filter(|name| !known.contains(name)).collect();
         if !added.is_empty() {
@@ -217,3 +219,6 @@ fn check_finalizers(metadata: &Value, mistakes: &mut Mistakes) {
         mistakes.invalid("metadata.finalizers", &finalizers, detail);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,24 +142,4 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finalize_takes_only_the_finalizers_of_the_spec() {
-        let old = json!({
-            "apiVersion": "v1", "kind": "Namespace", "spec": {"finalizers": ["kubernetes", "example.com/audit"]},
-            "metadata": {"name": "a", "uid": "1", "labels": {"team": "x"}, "finalizers": ["example.com/hold"]},
-            "status": {"phase": "Terminating"},
-        });
-        let asked = json!({
-            "apiVersion": "v1", "kind": "Namespace", "spec": {"finalizers": ["example.com/audit"]},
-            "metadata": {"name": "a"}, "status": {"phase": "Active"},
-        });
-        let mut expected = old.clone();
-        expected["spec"]["finalizers"] = json!(["example.com/audit"]);
-        assert_eq!(finalize(asked, &old).expect("it is valid").object, expected);
-        let unqualified = json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["audit"]}});
-        assert!(matches!(finalize(unqualified, &old), Err(Refusal::Invalid(_))));
-    }
-}
+mod tests;

@@ -1,8 +1,11 @@
 //! Node: a machine that runs Pods.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::json::{self, items, text};
 use crate::shape::{Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata, syntax, wide};
@@ -168,22 +171,23 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
 fn check_ranges(ranges: &[String], mistakes: &mut Mistakes) {
     let mut parsed = Vec::new();
     for (index, range) in ranges.iter().enumerate() {
-        parsed.extend(ip::range(&format!("spec.podCIDRs[{index}]"), range, &[], mistakes));
+        parsed.extend(ip::range(&format!("spec.podCIDRs[{index}]"), range, &Stored::new(), mistakes));
     }
     let families = |v4: bool| parsed.iter().filter(|range| range.network().is_ipv4() == v4).count();
     if families(true) > 1 || families(false) > 1 {
         mistakes.invalid("spec.podCIDRs", ranges, "may specify no more than one CIDR for each IP family");
     }
+    let mut seen = HashSet::new();
     for (index, range) in ranges.iter().enumerate() {
-        if ranges[..index].contains(range) {
+        if !seen.insert(range) {
             mistakes.duplicate(format!("spec.podCIDRs[{index}]"), range);
         }
     }
 }
 
 fn check_taints(object: &Value, mistakes: &mut Mistakes) {
-    let taints = items(object, "/spec/taints");
-    for (index, taint) in taints.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for (index, taint) in items(object, "/spec/taints").iter().enumerate() {
         // The path is upstream's.
         let field = format!("metadata.taints[{index}]");
         let (key, value, effect) = (text(taint, "/key"), text(taint, "/value"), text(taint, "/effect"));
@@ -197,16 +201,16 @@ fn check_taints(object: &Value, mistakes: &mut Mistakes) {
                 mistakes.unsupported(format!("{field}.effect"), other, &known);
             }
         }
-        if taints[..index].iter().any(|other| text(other, "/key") == key && text(other, "/effect") == effect) {
+        if !seen.insert((key, effect)) {
             mistakes.duplicate(field, taint);
         }
     }
 }
 
 fn check_addresses(object: &Value, mistakes: &mut Mistakes) {
-    let addresses = items(object, "/status/addresses");
-    for (index, address) in addresses.iter().enumerate() {
-        if addresses[..index].contains(address) {
+    let mut seen = HashSet::new();
+    for (index, address) in items(object, "/status/addresses").iter().enumerate() {
+        if !seen.insert((text(address, "/type"), text(address, "/address"))) {
             mistakes.duplicate(format!("status.addresses[{index}]"), address);
         }
     }
@@ -256,3 +260,6 @@ fn address<'a>(object: &'a Value, r#type: &str) -> &'a str {
     let found = items(object, "/status/addresses").iter().find(|address| address["type"] == r#type);
     found.map_or("<none>", |address| text(address, "/address"))
 }
+
+#[cfg(test)]
+mod tests;

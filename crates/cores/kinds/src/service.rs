@@ -147,12 +147,13 @@ impl Kind for Service {
         families::settle(&mut service.spec, None, context)?;
         allocate::create(&mut service.spec, context)?;
         service.other.insert("status".to_owned(), json!({"loadBalancer": {}}));
-        let object = service.encode();
+        let mut object = service.encode();
 
         let mut mistakes = Mistakes::default();
         metadata::check(&object, self, &mut mistakes);
         validate::check(&object, &service.spec, None, &mut mistakes);
         mistakes.result()?;
+        defaults::read(&mut object);
         let claims = if context.dry_run { Vec::new() } else { claims(&service.spec) };
         let warnings = warnings::of(&object, &service.spec);
         Ok(Admitted { object, claims, releases: Vec::new(), warnings })
@@ -166,7 +167,13 @@ impl Kind for Service {
         carry::over(&mut service.spec, &old.spec);
         families::normalise_change(&mut service.spec, &old.spec);
         families::settle(&mut service.spec, Some(&old.spec), context)?;
-        allocate::update(&mut service.spec, &old.spec, context)?;
+        let mut moved = Mistakes::default();
+        immutable::check_addresses(&service.spec, &old.spec, &mut moved);
+        let allocated = allocate::update(&mut service.spec, &old.spec, context);
+        // What may not change is said together with all other mistakes; any other allocation hides those.
+        if moved.is_empty() {
+            allocated?;
+        }
         service.other.remove("status");
         if let Some(status) = old.other.get("status") {
             service.other.insert("status".to_owned(), status.clone());
@@ -181,6 +188,7 @@ impl Kind for Service {
         validate::check(&object, &service.spec, Some(&old.spec), &mut mistakes);
         mistakes.result()?;
         let warnings = warnings::of(&object, &service.spec);
+        defaults::read(&mut object);
         let (claims, releases) =
             if context.dry_run { (Vec::new(), Vec::new()) } else { delta(&service.spec, &old.spec) };
         Ok(Admitted { object, claims, releases, warnings })

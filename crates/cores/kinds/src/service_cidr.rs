@@ -5,9 +5,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::shape::{CONDITIONS, Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, ServiceRange, column, ip, json, metadata};
 
@@ -36,6 +37,20 @@ static SHAPE: &Fields = &[
 ];
 
 impl ServiceCidr {
+    /// The name of the object that is made of the configured ranges (S-143).
+    pub const DEFAULT_NAME: &str = "kubernetes";
+
+    /// The object of the configured ranges, the primary one first; the server adds what it adds to any object.
+    pub fn default_object(ranges: &[IpNet]) -> Value {
+        let cidrs: Vec<String> = ranges.iter().map(|range| range.trunc().to_string()).collect();
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "ServiceCIDR",
+            "metadata": {"name": ServiceCidr::DEFAULT_NAME},
+            "spec": {"cidrs": cidrs},
+        })
+    }
+
     /// The finalizer that keeps a range while addresses of it are in use (S-144).
     pub const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 
@@ -45,7 +60,7 @@ impl ServiceCidr {
         let deleting = object["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null());
         let unready = json::items(object, "/status/conditions")
             .iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "False");
+            .any(|condition| condition["type"] == "Ready" && condition["status"] != "True");
         let usable = !deleting && !unready;
         let cidrs = json::texts(object, "/spec/cidrs");
         cidrs.iter().filter_map(|text| ip::parse_range(text)).map(|cidr| ServiceRange { cidr, usable }).collect()
@@ -124,7 +139,7 @@ fn check(cidrs: &[String], mistakes: &mut Mistakes) {
 }
 
 fn check_range(field: &str, text: &str, mistakes: &mut Mistakes) {
-    let Some(range) = ip::range(field, text, &[], mistakes) else { return };
+    let Some(range) = ip::range(field, text, &Stored::new(), mistakes) else { return };
     let host_bits =
         text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok()) != Some(range.network());
     if host_bits || range.to_string() != text {
@@ -146,3 +161,6 @@ fn check_change(new: &[String], old: &[String], mistakes: &mut Mistakes) {
         mistakes.invalid("spec.cidrs", new, "field is immutable");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,9 +99,7 @@ fn parse_counted(name: &str) -> Option<Chain> {
         let (side, rest) = parse_side(rest)?;
         return Some(match rest.split_once('-') {
             None => Chain::Affinity { side, timeout_s: rest.parse().ok()? },
-            Some((timeout, n)) => {
-                Chain::AffinityRandom { side, timeout_s: timeout.parse().ok()?, n: n.parse().ok()? }
-            }
+            Some((timeout, n)) => Chain::AffinityRandom { side, timeout_s: timeout.parse().ok()?, n: n.parse().ok()? },
         });
     }
     let side = if name.starts_with('n') { Side::Near } else { Side::Far };

@@ -65,11 +65,8 @@ impl Branch {
     pub(crate) fn from_word(word: u32) -> Option<Branch> {
         let fixed = Branch::FIXED.into_iter().find(|branch| branch.word() == word);
         let n = word & SLOTS_MAX;
-        let counted = if word & AFFINITY != 0 {
-            Branch::Affinity { index: (word >> 20) as u8, n }
-        } else {
-            Branch::Random { n }
-        };
+        let counted =
+            if word & AFFINITY != 0 { Branch::Affinity { index: (word >> 20) as u8, n } } else { Branch::Random { n } };
         fixed.or((n > 0 && counted.word() == word).then_some(counted))
     }
 }
@@ -112,7 +109,7 @@ pub(crate) fn class_word(class: Masquerade) -> u32 {
 
 /// A word as `nft list` prints the type `classid`.
 pub(crate) fn classid(word: u32) -> String {
-    format!("{:x}:{:x}", word >> 16, word & 0xffff)
+    if word == 0 { "none".into() } else { format!("{:x}:{:x}", word >> 16, word & 0xffff) }
 }
 
 #[cfg(test)]
@@ -146,10 +143,7 @@ mod tests {
         let code = |branch, masquerade, role| Code { branch, masquerade, role }.word();
         assert_eq!(code(Branch::Random { n: 3 }, Masquerade::Never, Role::ClusterIp), 3);
         assert_eq!(code(Branch::Random { n: 3 }, Masquerade::UnlessLocalPod, Role::NodePort), 0x800c_0003);
-        assert_eq!(
-            code(Branch::Affinity { index: 2, n: 5 }, Masquerade::Always, Role::LoadBalancerIp),
-            0x5028_0005
-        );
+        assert_eq!(code(Branch::Affinity { index: 2, n: 5 }, Masquerade::Always, Role::LoadBalancerIp), 0x5028_0005);
         assert_eq!(code(Branch::Refuse, Masquerade::OnlyHost, Role::ExternalIp), 0xe004_0001);
     }
 

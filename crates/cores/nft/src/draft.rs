@@ -13,7 +13,7 @@ use crate::chain::{Chain, Verdict};
 use crate::code::Branch;
 use crate::element::Element;
 use crate::entry::{Entry, Memory, Shared, Slot, Target};
-use crate::image::{AffinityPool, Image, Member, State, Strays};
+use crate::image::{AffinityPool, Image, Member, State};
 use crate::operation::Operation;
 use crate::plan::{Cut, Effects, Plan, Step, Subject, Unplannable, Why};
 use crate::rule::{Detector, rules};
@@ -207,18 +207,15 @@ impl<'a> Draft<'a> {
         let mut stray = Group::default();
         strays.elements.iter().for_each(|element| stray.delete(*element));
 
+        let groups = || [&stray, &head].into_iter().chain(&self.groups).chain([&ranges, &tail]);
+        let sets = self.sizes(groups());
         let mut steps = Steps::default();
-        let base = self.base(&mut steps);
+        steps.add(self.grown(&sets));
+        let grown = steps.0.len();
+        self.base(&sets, &mut steps);
         steps.group(&stray);
         steps.add(strays.chains.iter().rev().map(|chain| Operation::DeleteChain(*chain)));
-        let groups = || [&stray, &head].into_iter().chain(&self.groups).chain([&ranges, &tail]);
-        let sets = self.sizes(base.is_some(), groups());
-        if let Some(at) = base {
-            steps.insert_sets(at, &sets);
-        } else {
-            self.change_detector(&mut steps);
-            steps.add(self.grown(&sets));
-        }
+        self.change_detector(&mut steps);
         self.add_chains(&new_chains, &mut steps);
         steps.group(&head);
         steps.add(flushed.into_iter().map(Operation::FlushSet));
@@ -226,6 +223,9 @@ impl<'a> Draft<'a> {
         self.groups.iter().for_each(|group| steps.group(group));
         steps.group(&tail);
         steps.add(dead_chains.into_iter().rev().map(Operation::DeleteChain));
+        if let (1.., Some(step)) = (grown, steps.0.get_mut(grown)) {
+            step.cut = Cut::Needed;
+        }
         self.into_plan(steps.0, shared, sets)
     }
 
@@ -236,11 +236,7 @@ impl<'a> Draft<'a> {
             writes: !steps.is_empty(),
             entries: self.entries,
             shared,
-            pools: self
-                .pools
-                .into_iter()
-                .map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool)))
-                .collect(),
+            pools: self.pools.into_iter().map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool))).collect(),
             timeouts: (timeouts != self.image.timeouts).then_some(timeouts),
             detector: self.detector,
             node_addresses: self.node_addresses,
@@ -337,24 +333,28 @@ impl<'a> Draft<'a> {
         (flushed, group)
     }
 
-    /// The table and its fixed chains and elements, unless they are there. Tells where its sets are to be declared.
-    fn base(&self, steps: &mut Steps) -> Option<usize> {
+    /// Whether the table has to be written from scratch.
+    fn is_fresh(&self) -> bool {
+        self.image.state != State::Ours
+    }
+
+    /// The table with its sets, and its fixed chains and elements, unless they are there.
+    fn base(&self, sets: &[(Set, u32, u32)], steps: &mut Steps) {
         match self.image.state {
-            State::Ours => return None,
+            State::Ours => return,
             State::Foreign(_) => steps.add([Operation::DeleteTable]),
             State::Absent => {}
         }
         steps.add([Operation::AddTable]);
-        let at = steps.0.len();
+        steps.add(sets.iter().map(|(set, size, _)| Operation::AddSet { set: *set, size: *size }));
         steps.add(Chain::fixed().map(Operation::AddChain));
         let detector = self.detector.as_ref().unwrap_or(&self.image.detector);
         Chain::fixed().for_each(|chain| self.add_rules(chain, detector, steps));
         let mut fixed = Group::default();
         fixed_elements().for_each(|element| fixed.add(element));
         steps.group(&fixed);
-        // A table without its rules would drop what it doesn't know: all of this belongs together.
+        // Half of it would lead packets nowhere.
         steps.0.iter_mut().skip(1).for_each(|step| step.cut = Cut::Never);
-        Some(at)
     }
 
     fn add_rules(&self, chain: Chain, detector: &Detector, steps: &mut Steps) {
@@ -363,7 +363,7 @@ impl<'a> Draft<'a> {
     }
 
     fn change_detector(&self, steps: &mut Steps) {
-        let Some(detector) = &self.detector else { return };
+        let Some(detector) = self.detector.as_ref().filter(|_| !self.is_fresh()) else { return };
         let start = steps.0.len();
         for chain in Detector::CHAINS {
             steps.add([Operation::FlushChain(chain)]);
@@ -379,7 +379,8 @@ impl<'a> Draft<'a> {
 
     /// The size and the number of elements of each set that changes. A set is sized for twice what it holds: for a
     /// moment a transaction holds both what it deletes and what it adds.
-    fn sizes<'g>(&self, fresh: bool, groups: impl Iterator<Item = &'g Group>) -> Vec<(Set, u32, u32)> {
+    fn sizes<'g>(&self, groups: impl Iterator<Item = &'g Group>) -> Vec<(Set, u32, u32)> {
+        let fresh = self.is_fresh();
         let mut change = [(0u32, 0u32); SETS];
         for (set, (deleted, added)) in groups.flat_map(|group| &group.sets) {
             change[set.index()].0 += deleted.len() as u32;
@@ -414,7 +415,7 @@ impl<'a> Draft<'a> {
 
     fn grown(&self, sets: &[(Set, u32, u32)]) -> Vec<Operation> {
         sets.iter()
-            .filter(|(set, size, _)| *size != self.image.sizes[set.index()])
+            .filter(|(set, size, _)| !self.is_fresh() && *size != self.image.sizes[set.index()])
             .map(|(set, size, _)| Operation::ResizeSet { set: *set, size: *size })
             .collect()
     }
@@ -475,20 +476,5 @@ impl Steps {
         let start = self.0.len();
         self.group(group);
         self.0[start..].iter_mut().for_each(|step| step.cut = Cut::Never);
-    }
-
-    fn insert_sets(&mut self, at: usize, sets: &[(Set, u32, u32)]) {
-        let sets = sets.iter().map(|(set, size, _)| Step {
-            operation: Operation::AddSet { set: *set, size: *size },
-            cut: Cut::Never,
-        });
-        self.0.splice(at..at, sets);
-    }
-}
-
-impl Strays {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.elements.is_empty() && self.chains.is_empty()
     }
 }

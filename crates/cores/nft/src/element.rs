@@ -245,7 +245,9 @@ impl Element {
             }
             Element::AffinityEndpoint { id, endpoint } => format!("{} : {}", classid(*id), socket(endpoint)),
             Element::Dispatch { branch, verdict, .. } => format!("{} : {verdict}", classid(branch.word())),
-            Element::Shard(shard) => format!("{} : {}", low_bits(family, *shard), Verdict::Jump(Chain::PickShard(*shard))),
+            Element::Shard(shard) => {
+                format!("{} : {}", low_bits(family, *shard), Verdict::Jump(Chain::PickShard(*shard)))
+            }
             Element::Class(class) => {
                 format!("{} : {}", classid(class_word(*class)), self.verdict().unwrap_or(Verdict::Return))
             }

@@ -202,9 +202,11 @@ impl Messages {
         while from < self.list.len() {
             let start = self.list[from].start;
             let over = self.list[from..].iter().position(|message| message.end - start > room);
-            let to = match over {
-                None => self.list.len(),
-                Some(over) => self.last_cut(from, from + over),
+            let needed = self.list[from + 1..].iter().position(|message| message.cut == Cut::Needed);
+            let end = needed.map_or(self.list.len(), |needed| from + 1 + needed);
+            let to = match over.map(|over| self.last_cut(from, from + over)) {
+                Some(cut) if cut < end => cut,
+                _ => end,
             };
             let generation = options.generation.filter(|_| batches.is_empty());
             batches.push(self.batch(&self.list[from..to], generation));

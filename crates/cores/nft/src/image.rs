@@ -9,9 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::{
-    Affinity, Endpoint, Family, Frontend, LocalPods, Model, Outcome, Pool, PoolName, Provenance, Rule, Scope,
-};
+use model::{Affinity, Endpoint, Family, Frontend, LocalPods, Model, Outcome, Pool, PoolName, Provenance, Rule, Scope};
 use rustc_hash::FxHashMap;
 
 use crate::chain::Chain;

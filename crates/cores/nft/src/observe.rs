@@ -21,7 +21,7 @@ use crate::expression::{Expression, value_of};
 use crate::image::{AffinityPool, Image, Member, State};
 use crate::key::Fields;
 use crate::operation::hook;
-use crate::rule::{Detector, rules};
+use crate::rule::{Detector, POOL_MASK, rules};
 use crate::set::{Kind, Set, Side, Stage};
 use crate::wire::{Message, Writer, attributes, be32, find, find_be32, find_text, flag, messages};
 
@@ -203,10 +203,10 @@ impl Table {
     fn image(self, family: Family) -> Result<Image, Deviation> {
         let detector = self.check_structure(family)?;
         let mut image = Image { state: State::Ours, detector, ..Image::absent(family) };
-        image.service_ranges = ranges(self.bounds.get(&Set::ServiceCidrs), family)
-            .ok_or(Deviation::Elements(Set::ServiceCidrs))?;
-        image.local_sources = ranges(self.bounds.get(&Set::LocalSources), family)
-            .ok_or(Deviation::Elements(Set::LocalSources))?;
+        image.service_ranges =
+            ranges(self.bounds.get(&Set::ServiceCidrs), family).ok_or(Deviation::Elements(Set::ServiceCidrs))?;
+        image.local_sources =
+            ranges(self.bounds.get(&Set::LocalSources), family).ok_or(Deviation::Elements(Set::LocalSources))?;
         self.count(&mut image);
         self.assemble(&mut image)?;
         Ok(image)
@@ -263,7 +263,7 @@ impl Table {
         let known = Known::new(&self)?;
         let mut timeouts = BTreeMap::new();
         for (frontend, mut elements) in self.own {
-            match known.entry(frontend, &mut elements) {
+            match known.entry(frontend, &mut elements).filter(|entry| numbers_agree(entry, image)) {
                 Some(entry) => {
                     known.take_up(frontend, &entry, image);
                     timeouts.extend(entry.memory.map(|memory| (memory.timeout_s, memory.index)));
@@ -398,7 +398,8 @@ impl Known {
                 Some(slot(endpoint.ip(), endpoint.port(), 0))
             }
             Element::AffinitySlot { side: found, id, .. } if found == side => {
-                self.endpoints.get(&id).map(|(address, port)| slot(*address, *port, id))
+                let own = Some(&(id & POOL_MASK)) == rows.pools.get(&side);
+                self.endpoints.get(&id).filter(|_| own).map(|(address, port)| slot(*address, *port, id))
             }
             _ => None,
         };
@@ -423,7 +424,7 @@ impl Known {
             let Target::Slots { pool: pool @ 1.., slots } = target else { continue };
             let AffinityPool { members, numbers, .. } = image.pools.entry(*pool).or_default();
             for slot in slots {
-                let number = (slot.id & !crate::rule::POOL_MASK) as u16;
+                let number = (slot.id & !POOL_MASK) as u16;
                 numbers.insert(number);
                 members.entry((slot.address, slot.port)).or_insert(Member { number, uses: 0 }).uses += 1;
             }
@@ -463,6 +464,15 @@ fn frontend_of(element: &Element) -> Option<Frontend> {
         | Element::AffinitySlot { frontend, .. } => Some(*frontend),
         _ => None,
     }
+}
+
+/// Whether no endpoint of the Entry's pools is known by another number.
+fn numbers_agree(entry: &Entry, image: &Image) -> bool {
+    entry.slots().all(|slot| {
+        let member =
+            image.pools.get(&(slot.id & POOL_MASK)).and_then(|pool| pool.members.get(&(slot.address, slot.port)));
+        member.is_none_or(|member| u32::from(member.number) == slot.id & !POOL_MASK)
+    })
 }
 
 /// What an element is for several frontends; none if maitred would not have written it so.

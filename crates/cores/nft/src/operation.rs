@@ -14,16 +14,31 @@ use crate::set::{Set, table};
 pub(crate) enum Operation {
     AddTable,
     DeleteTable,
-    AddSet { set: Set, size: u32 },
+    AddSet {
+        set: Set,
+        size: u32,
+    },
     /// Gives a full set more room.
-    ResizeSet { set: Set, size: u32 },
+    ResizeSet {
+        set: Set,
+        size: u32,
+    },
     FlushSet(Set),
     AddChain(Chain),
     FlushChain(Chain),
     DeleteChain(Chain),
-    AddRule { chain: Chain, rule: Rule },
-    AddElements { set: Set, elements: Vec<Element> },
-    DeleteElements { set: Set, elements: Vec<Element> },
+    AddRule {
+        chain: Chain,
+        rule: Rule,
+    },
+    AddElements {
+        set: Set,
+        elements: Vec<Element>,
+    },
+    DeleteElements {
+        set: Set,
+        elements: Vec<Element>,
+    },
 }
 
 /// The hook, priority and name of a base chain. A nat chain sees only the first packet of a connection. One before

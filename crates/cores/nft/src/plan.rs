@@ -37,7 +37,7 @@ pub(crate) struct Step {
     pub cut: Cut,
 }
 
-/// Whether a transaction may end before a step.
+/// Whether a transaction may, or must, end before a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cut {
     /// No: the step replaces what the one before deletes.
@@ -47,6 +47,8 @@ pub(crate) enum Cut {
     /// Yes: every frontend before is complete.
     #[default]
     Good,
+    /// It must: the kernel gives a set more room only at the end of a transaction.
+    Needed,
 }
 
 /// What a Plan makes of its Image.

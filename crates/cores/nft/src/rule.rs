@@ -10,13 +10,13 @@
 //!   postrouting ─► masq ─► masq-… ─► masquerade
 //! ```
 //!
-//! Text and expressions of a statement stand side by side, so that what is printed is what is done. `meta priority` is
-//! the scratch word within one traversal; postrouting sets it back to zero.
+//! Text and expressions of a statement stand side by side, so that what is printed is what is done; the text is that of
+//! `nft list`. `meta priority` is the scratch word within one traversal; postrouting sets it back to zero.
 
 use model::{Family, LocalPods};
 
 use crate::chain::{Chain, Verdict};
-use crate::code::{DISPATCH_MASK, MASQUERADE_MASK};
+use crate::code::{DISPATCH_MASK, MASQUERADE_MASK, classid};
 use crate::expression::{Conntrack, Expression, Header, Memory, Meta, Register, Reject};
 use crate::key::{Value, low_bits, zero};
 use crate::set::{Set, Side, Stage};
@@ -167,7 +167,7 @@ impl Writer {
         let code = if self.family == Family::V4 { 3 } else { 4 };
         let unreachable = vec![Expression::Reject(Reject::Unreachable { code })];
         vec![
-            self.rule([("meta l4proto tcp".into(), tcp), ("reject with tcp reset".into(), reset)]),
+            self.rule([(String::new(), tcp), ("reject with tcp reset".into(), reset)]),
             self.rule([("reject".into(), unreachable)]),
         ]
     }
@@ -232,7 +232,7 @@ impl Writer {
 
     fn postrouting(&self) -> Vec<Rule> {
         let not_translated = (
-            "ct status & dnat == 0".into(),
+            "ct status ! dnat".into(),
             vec![
                 Expression::Conntrack { register: 1, key: Conntrack::Status },
                 Expression::Mask { source: 1, destination: 1, mask: DNAT_STATUS.to_ne_bytes().to_vec() },
@@ -264,8 +264,7 @@ impl Writer {
     }
 
     fn masquerade_unless_local_pod(&self, detector: &Detector) -> Vec<Rule> {
-        let local_pod =
-            self.source_is_local_pod(detector).map(|pod| self.rule([pod, self.verdict(Verdict::Return)]));
+        let local_pod = self.source_is_local_pod(detector).map(|pod| self.rule([pod, self.verdict(Verdict::Return)]));
         [self.rule([self.clear()])].into_iter().chain(local_pod).chain([self.rule([self.masquerade()])]).collect()
     }
 
@@ -278,7 +277,7 @@ impl Writer {
 
     fn go_by(&self, mask: u32, set: Set) -> Statement {
         (
-            format!("meta priority & 0x{mask:08x} vmap @{set}"),
+            format!("meta priority & {} vmap @{set}", classid(mask)),
             vec![
                 priority(1),
                 Expression::Mask { source: 1, destination: 1, mask: mask.to_ne_bytes().to_vec() },
@@ -289,10 +288,8 @@ impl Writer {
 
     /// priority := the frontend's code, by the destination before translation; go where its class leads.
     fn classify(&self, at: At) -> [Statement; 2] {
-        let port = Expression::Conntrack {
-            register: word(self.address_words() + 1),
-            key: Conntrack::OriginalDestinationPort,
-        };
+        let port =
+            Expression::Conntrack { register: word(self.address_words() + 1), key: Conntrack::OriginalDestinationPort };
         let mut expressions = vec![self.original_destination()];
         expressions.extend(self.at(at));
         expressions.extend([self.protocol(), port]);
@@ -342,11 +339,7 @@ impl Writer {
     fn dnat_remembered(&self, timeout_s: u32) -> Rule {
         let (text, [look_up, dnat]) = self.endpoint();
         let (memory, write) = self.remember(Memory::Update { timeout_s });
-        self.rule([
-            (String::new(), vec![priority(1), look_up]),
-            (memory, write),
-            (text, vec![dnat]),
-        ])
+        self.rule([(String::new(), vec![priority(1), look_up]), (memory, write), (text, vec![dnat])])
     }
 
     /// The look-up keeps its result beyond the registers that [`Writer::remember`] uses.
@@ -360,10 +353,10 @@ impl Writer {
     fn remember(&self, action: Memory) -> Statement {
         let pool = word(self.address_words());
         let data = word(self.address_words() + 1);
-        let key = format!("{} saddr . meta priority & 0x{POOL_MASK:08x}", self.ip());
+        let key = format!("{} saddr . meta priority & {}", self.ip(), classid(POOL_MASK));
         let text = match action {
             Memory::Update { timeout_s } => {
-                format!("update @affinity {{ {key} timeout {timeout_s}s : meta priority }}")
+                format!("update @affinity {{ {key} timeout {} : meta priority }}", duration(timeout_s))
             }
             Memory::Delete => format!("delete @affinity {{ {key} : meta priority }}"),
         };
@@ -385,7 +378,7 @@ impl Writer {
 
     fn clear(&self) -> Statement {
         let zero = Expression::Constant { register: 1, data: vec![0; 4] };
-        ("meta priority set 0".into(), vec![zero, Expression::SetPriority { register: 1 }])
+        ("meta priority set none".into(), vec![zero, Expression::SetPriority { register: 1 }])
     }
 
     fn masquerade(&self) -> Statement {
@@ -511,4 +504,10 @@ fn priority(register: Register) -> Expression {
 /// The register of the 32-bit word with this number, as the kernel dumps it.
 fn word(number: u32) -> Register {
     if number.is_multiple_of(4) { 1 + number / 4 } else { 8 + number }
+}
+
+/// A duration as `nft list` prints it.
+fn duration(seconds: u32) -> String {
+    let parts = [(seconds / 86400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
 }

@@ -94,12 +94,7 @@ fn map(
 }
 
 /// The directives that stand beside a list and speak of it.
-fn lists(
-    kind: &str,
-    path: &str,
-    patch: &Map<String, Value>,
-    merged: &mut Map<String, Value>,
-) -> Result<(), Error> {
+fn lists(kind: &str, path: &str, patch: &Map<String, Value>, merged: &mut Map<String, Value>) -> Result<(), Error> {
     for (directive, value) in patch {
         let Some(given) = value.as_array() else { continue };
         if let Some(name) = directive.strip_prefix(DELETE_FROM)
@@ -141,7 +136,8 @@ fn primitives(old: &[Value], patch: &[Value]) -> Vec<Value> {
 }
 
 fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, Error> {
-    let replaces = patch.iter().any(|item| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1));
+    let replaces =
+        patch.iter().any(|item| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1));
     let mut merged = if replaces { Vec::new() } else { old.to_vec() };
     for item in patch {
         let Some(fields) = item.as_object() else {
@@ -165,7 +161,7 @@ fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) ->
 }
 
 /// Puts the items that the client named into its order; each other item stays behind its predecessor.
-fn order(list: &mut Vec<Value>, wanted: &[Value], how: ListMerge) {
+fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     let id = |item: &Value| match how {
         ListMerge::ByKey(key) => item.get(key).cloned().unwrap_or(Value::Null),
         ListMerge::Primitive => item.clone(),

@@ -100,8 +100,7 @@ impl Authority {
             write(&certificate_path, &certificate.pem())?;
         }
         let certificate = read(&certificate_path)?;
-        let key =
-            KeyPair::from_pem(&read(&key_path)?).map_err(|source| wrong("read the authority's key", source))?;
+        let key = KeyPair::from_pem(&read(&key_path)?).map_err(|source| wrong("read the authority's key", source))?;
         let issuer = Issuer::from_ca_cert_pem(&certificate, key)
             .map_err(|source| wrong("read the authority's certificate", source))?;
         Ok(Authority { certificate, issuer })
@@ -110,7 +109,8 @@ impl Authority {
     /// The server's certificate, kept while it carries exactly these names.
     fn server(&self, pki: &Path, names: &Names) -> Result<(String, String), Error> {
         let mut params = leaf("kube-apiserver", "", ExtendedKeyUsagePurpose::ServerAuth);
-        let wrong = |source| Error::Certificate { action: "make the server's certificate", path: pki.to_owned(), source };
+        let wrong =
+            |source| Error::Certificate { action: "make the server's certificate", path: pki.to_owned(), source };
         for name in &names.dns {
             let name = name.as_str().try_into().map_err(wrong)?;
             params.subject_alt_names.push(SanType::DnsName(name));

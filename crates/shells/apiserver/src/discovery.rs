@@ -109,7 +109,8 @@ fn subresources(served: &Served) -> Vec<(&'static str, &'static str, &'static [&
 }
 
 fn aggregate(accept: &str, wanted: impl Fn(&str) -> bool) -> Response<Body> {
-    let version = if accept.contains("g=apidiscovery.k8s.io;v=v2;") || accept.contains("v=v2,") { "v2" } else { "v2beta1" };
+    let version =
+        if accept.contains("g=apidiscovery.k8s.io;v=v2;") || accept.contains("v=v2,") { "v2" } else { "v2beta1" };
     let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<Value>>> = BTreeMap::new();
     for served in registry::all() {
         let (group, group_version) = served.group_version();

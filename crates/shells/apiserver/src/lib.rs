@@ -15,11 +15,13 @@ mod bootstrap;
 mod claims;
 pub mod credentials;
 mod discovery;
+mod fields;
 mod health;
 mod identity;
 mod keys;
 mod listing;
 mod object;
+mod openapi;
 mod path;
 mod query;
 mod registry;
@@ -98,7 +100,7 @@ impl ApiServer {
             if request.extensions().get::<Identity>().is_none() {
                 return Err(Status::unauthorized());
             }
-            if let Some(response) = discovery::answer(&request) {
+            if let Some(response) = discovery::answer(&request).or_else(|| openapi::answer(&request)) {
                 return Ok(response);
             }
             verbs::answer(self, request).await

@@ -36,9 +36,7 @@ impl Selection {
         }
         let unknown = fields.iter().find(|field| selectable(kind, &Value::Null, &field.path).is_none());
         match unknown {
-            Some(field) => {
-                Err(Status::bad_request(format!("field label not supported: {}", field.path)))
-            }
+            Some(field) => Err(Status::bad_request(format!("field label not supported: {}", field.path))),
             None => Ok(Selection { labels, fields }),
         }
     }
@@ -110,7 +108,11 @@ pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Listed, Status> {
         let full = call.query.limit.is_some_and(|limit| items.len() >= limit);
         if remaining == 0 || full {
             let more = remaining > 0;
-            let token = if more { continuation(at.unwrap_or(revision), &last.expect("a full page has items")) } else { String::new() };
+            let token = if more {
+                continuation(at.unwrap_or(revision), &last.expect("a full page has items"))
+            } else {
+                String::new()
+            };
             let remaining = (more && selection.is_everything()).then_some(remaining);
             return Ok(Listed { items, revision: at.unwrap_or(revision), r#continue: token, remaining });
         }
@@ -169,11 +171,9 @@ pub(crate) fn render(served: &Served, listed: &Listed) -> Bytes {
         metadata["remainingItemCount"] = remaining.into();
     }
     let kind = served.facts().kind;
-    let mut text = format!(
-        r#"{{"kind":"{kind}List","apiVersion":"{}","metadata":{metadata},"items":["#,
-        served.api_version()
-    )
-    .into_bytes();
+    let mut text =
+        format!(r#"{{"kind":"{kind}List","apiVersion":"{}","metadata":{metadata},"items":["#, served.api_version())
+            .into_bytes();
     for (index, item) in listed.items.iter().enumerate() {
         if index > 0 {
             text.push(b',');

@@ -39,7 +39,9 @@ pub(crate) fn parse(path: &str) -> Option<Path> {
         }
         ["namespaces", namespace, plural] => (Some(namespace), plural, None, None),
         ["namespaces", namespace, plural, name] => (Some(namespace), plural, Some(name), None),
-        ["namespaces", namespace, plural, name, subresource] => (Some(namespace), plural, Some(name), Some(subresource)),
+        ["namespaces", namespace, plural, name, subresource] => {
+            (Some(namespace), plural, Some(name), Some(subresource))
+        }
         [plural] => (None, plural, None, None),
         [plural, name] => (None, plural, Some(name), None),
         [plural, name, subresource] => (None, plural, Some(name), Some(subresource)),
@@ -78,7 +80,10 @@ pub(crate) fn decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn check(path: &str, expected: Option<(&str, Option<&str>, &str, Option<&str>, Option<&str>)>) {
+    /// Group, namespace, plural, name, subresource.
+    type Parts<'a> = (&'a str, Option<&'a str>, &'a str, Option<&'a str>, Option<&'a str>);
+
+    fn check(path: &str, expected: Option<Parts<'_>>) {
         let parsed = parse(path);
         let seen = parsed.as_ref().map(|path| {
             let namespace = path.namespace.as_deref();

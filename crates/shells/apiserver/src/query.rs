@@ -80,12 +80,8 @@ mod tests {
     #[test]
     fn parameters_are_decoded_and_typed() {
         let query = parse(Some("labelSelector=app%3Dweb%2Ctier+in+%28a%29&limit=5&watch=1&unknown=x")).expect("fine");
-        let expected = Query {
-            label_selector: "app=web,tier in (a)".to_owned(),
-            limit: Some(5),
-            watch: true,
-            ..Query::default()
-        };
+        let expected =
+            Query { label_selector: "app=web,tier in (a)".to_owned(), limit: Some(5), watch: true, ..Query::default() };
         assert_eq!(query, expected);
     }
 

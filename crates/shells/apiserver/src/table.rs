@@ -77,7 +77,10 @@ mod tests {
         check("*/*", Some(Form::Object));
         check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Some(Form::Table));
         check("application/vnd.kubernetes.protobuf,application/json", Some(Form::Object));
-        check("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json", Some(Form::Metadata));
+        check(
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
+            Some(Form::Metadata),
+        );
         check("application/vnd.kubernetes.protobuf", None);
         check("application/json;as=Novel;v=v1,application/json", Some(Form::Object));
     }

@@ -57,13 +57,8 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Response<Bod
         }
         Err(error) => return Err(error.into()),
     };
-    let mut watcher = Watcher {
-        served: call.served,
-        selection,
-        form: call.form,
-        now: call.now.clone(),
-        columns_sent: false,
-    };
+    let mut watcher =
+        Watcher { served: call.served, selection, form: call.form, now: call.now.clone(), columns_sent: false };
     let mut head: Vec<Bytes> = initial.iter().filter_map(|item| watcher.initial(item)).collect();
     if query.send_initial_events && query.allow_watch_bookmarks {
         head.push(watcher.bookmark(after, true));

@@ -143,10 +143,7 @@ fn decode_tuple(tuple: &[u8]) -> Option<Tuple> {
     if number(1)? != [UDP] {
         return None;
     }
-    Some(Tuple {
-        source: SocketAddr::new(address(1)?, port(2)?),
-        destination: SocketAddr::new(address(2)?, port(3)?),
-    })
+    Some(Tuple { source: SocketAddr::new(address(1)?, port(2)?), destination: SocketAddr::new(address(2)?, port(3)?) })
 }
 
 /// The address, if the attribute is of the wanted kind in either family.

@@ -144,7 +144,8 @@ impl Socket {
     fn set<T>(&self, level: i32, option: i32, value: &T) -> io::Result<()> {
         let length = size_of_val(value) as libc::socklen_t;
         // SAFETY: the pointer and the length are those of a live reference.
-        let result = unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, option, (&raw const *value).cast(), length) };
+        let result =
+            unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, option, (&raw const *value).cast(), length) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
@@ -165,8 +166,7 @@ impl Socket {
         let mut length = size_of::<i32>() as libc::socklen_t;
         let (option, fd) = (libc::SO_SNDBUF, self.fd.as_raw_fd());
         // SAFETY: both pointers are those of live variables, and the length is that of the first.
-        let result =
-            unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut size).cast(), &raw mut length) };
+        let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut size).cast(), &raw mut length) };
         if result == 0 { Ok(size.max(0) as usize) } else { Err(io::Error::last_os_error()) }
     }
 
@@ -176,7 +176,8 @@ impl Socket {
         self.send(bytes)?;
         let mut answers = Vec::new();
         while let Some(length) = self.receive(libc::MSG_DONTWAIT)? {
-            answers.extend(messages(&self.buffer[..length]).filter(|message| message.kind == ERROR).map(|m| answer(&m)));
+            answers
+                .extend(messages(&self.buffer[..length]).filter(|message| message.kind == ERROR).map(|m| answer(&m)));
         }
         Ok(answers)
     }
@@ -251,9 +252,8 @@ impl Socket {
     fn receive(&mut self, flags: i32) -> Result<Option<usize>, NetlinkError> {
         loop {
             // SAFETY: pointer and length are those of the buffer, which is borrowed mutably.
-            let length = unsafe {
-                libc::recv(self.fd.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), flags)
-            };
+            let length =
+                unsafe { libc::recv(self.fd.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), flags) };
             if length >= 0 {
                 return Ok(Some(length as usize));
             }

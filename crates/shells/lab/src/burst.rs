@@ -1,4 +1,4 @@
-//! Many connections at once, counted by who answered.
+//! One question or many, by any transport, counted by who answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -8,16 +8,43 @@ use kernel::netns::Namespace;
 use tokio::task::JoinSet;
 
 use crate::request::block_inside;
-use crate::{LabError, Outcome, Request};
+use crate::{LabError, Outcome, Request, http_get, sctp, sctp_ask, udp, udp_ask};
 
-/// Many requests to one address, each on a connection of its own.
+/// By what a question travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// An HTTP request on a connection of its own.
+    Tcp,
+    /// A datagram from a port of its own.
+    Udp,
+    /// An INIT from a port of its own.
+    Sctp,
+}
+
+/// Asks once from a namespace, by any transport.
+pub fn ask(
+    namespace: &Namespace,
+    transport: Transport,
+    to: SocketAddr,
+    timeout: Duration,
+) -> Result<Outcome, LabError> {
+    match transport {
+        Transport::Tcp => http_get(namespace, to, timeout),
+        Transport::Udp => udp_ask(namespace, to, timeout),
+        Transport::Sctp => sctp_ask(namespace, to, 0, timeout),
+    }
+}
+
+/// Many questions to one address, each from a port of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
+    /// By what.
+    pub transport: Transport,
     /// Where to.
     pub to: SocketAddr,
     /// How many.
     pub connections: usize,
-    /// How many at the same time.
+    /// How many at the same time; by transports other than TCP they go one after the other.
     pub at_once: usize,
     /// How long each may take.
     pub timeout: Duration,
@@ -56,21 +83,30 @@ impl Tally {
     }
 }
 
-/// Sends a burst from a namespace. Connections end by reset, so a burst leaves no ports behind.
+/// Sends a burst from a namespace. TCP connections end by reset, so a burst leaves no ports behind.
 pub fn burst(namespace: &Namespace, burst: &Burst) -> Result<Tally, LabError> {
-    let request = Request { reset_at_end: true, ..Request::new(burst.to, burst.timeout) };
-    let outcomes = block_inside(namespace, async move {
-        let mut running = JoinSet::new();
-        let mut outcomes = Vec::with_capacity(burst.connections);
-        for _ in 0..burst.connections {
-            if running.len() >= burst.at_once.max(1) {
-                outcomes.extend(running.join_next().await);
-            }
-            running.spawn(async move { request.send_here().await });
-        }
-        outcomes.extend(running.join_all().await.into_iter().map(Ok));
-        outcomes
-    })?;
-    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|outcome| outcome.expect("a request never panics")).collect();
+    let outcomes: Vec<Outcome> = match burst.transport {
+        Transport::Tcp => block_inside(namespace, connections(burst))?,
+        Transport::Udp => namespace.run(|| one_by_one(burst, || udp::ask_here(burst.to, burst.timeout)))?,
+        Transport::Sctp => namespace.run(|| one_by_one(burst, || sctp::ask_here(burst.to, 0, burst.timeout)))?,
+    };
     Ok(Tally::of(&outcomes))
+}
+
+fn one_by_one(burst: &Burst, ask: impl Fn() -> Outcome) -> Vec<Outcome> {
+    (0..burst.connections).map(|_| ask()).collect()
+}
+
+async fn connections(burst: &Burst) -> Vec<Outcome> {
+    let request = Request { reset_at_end: true, ..Request::new(burst.to, burst.timeout) };
+    let mut running = JoinSet::new();
+    let mut outcomes = Vec::with_capacity(burst.connections);
+    for _ in 0..burst.connections {
+        if running.len() >= burst.at_once.max(1) {
+            outcomes.extend(running.join_next().await);
+        }
+        running.spawn(async move { request.send_here().await });
+    }
+    outcomes.extend(running.join_all().await.into_iter().map(Ok));
+    outcomes.into_iter().map(|outcome| outcome.expect("a request never panics")).collect()
 }

@@ -14,6 +14,7 @@
 
 mod burst;
 pub mod distribution;
+mod dns;
 mod error;
 mod harness;
 mod host;
@@ -22,11 +23,13 @@ mod outcome;
 mod plan;
 mod program;
 mod request;
+mod sctp;
 mod server;
 mod sessions;
 mod udp;
 
-pub use burst::{Burst, Tally, burst};
+pub use burst::{Burst, Tally, Transport, ask, burst};
+pub use dns::{DnsAnswer, RecordType, dns_ask};
 pub use error::LabError;
 pub use harness::test;
 pub use host::Host;
@@ -35,6 +38,7 @@ pub use outcome::{Answer, Outcome, Unreachable};
 pub use plan::{Ips, LabConfig};
 pub use program::Program;
 pub use request::{Request, http_get};
+pub use sctp::{SctpServer, sctp_ask};
 pub use server::Server;
 pub use sessions::{Break, SessionReport, Sessions};
 pub use udp::{Datagram, UdpFlow, udp_ask};

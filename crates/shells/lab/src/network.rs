@@ -197,6 +197,7 @@ impl Lab {
                 self.route_to_pods(node, Some(index))?;
             }
         }
+        self.await_link(&self.backbone, LAN)?;
         let hosts = self.nodes.iter().chain([&self.control, &self.client]);
         for host in hosts {
             self.await_link(&self.backbone, host.name())?;

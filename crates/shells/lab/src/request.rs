@@ -1,4 +1,9 @@
 //! One request over one TCP connection.
+//!
+//! A refusal by ICMP (not by a TCP reset) may take until the first packet is repeated, after one second: between veth
+//! pairs the answer often comes back while the kernel is still inside the call that sent the packet, and Linux drops
+//! ICMP errors for a socket that is in use (`LockDroppedIcmps` in `/proc/net/netstat`). So give requests that may be
+//! refused that way more than a second.
 
 use std::io;
 use std::net::SocketAddr;

@@ -13,10 +13,15 @@ use crate::{LabError, Outcome};
 
 /// Sends one datagram from a namespace and waits for its answer.
 pub fn udp_ask(namespace: &Namespace, to: SocketAddr, timeout: Duration) -> Result<Outcome, LabError> {
-    Ok(namespace.run(|| match open(to) {
+    Ok(namespace.run(|| ask_here(to, timeout))?)
+}
+
+/// The same from the calling thread's namespace.
+pub(crate) fn ask_here(to: SocketAddr, timeout: Duration) -> Outcome {
+    match open(to) {
         Ok(socket) => ask(&socket, "question", timeout),
         Err(error) => Outcome::of_local_error(&error),
-    })?)
+    }
 }
 
 /// What became of one datagram of a flow.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Burst, Host, Lab, LabConfig, Outcome, Request, Server, Sessions, UdpFlow, burst};
+use lab::{Burst, Host, Lab, LabConfig, Outcome, Request, SctpServer, Server, Sessions, Transport, UdpFlow, burst};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const PORT: u16 = 8080;
@@ -32,12 +32,16 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 fn a_burst_counts_every_connection_once() {
     lab::test(|| {
         let (lab, pod) = small_lab();
-        let _server = Server::start(&pod, PORT).unwrap();
-        let to_pod = Burst { to: v4(&pod), connections: 500, at_once: 8, timeout: PATIENCE };
+        let (_server, _sctp) = (Server::start(&pod, PORT).unwrap(), SctpServer::start(&pod, PORT).unwrap());
+        let to_pod = Burst { transport: Transport::Tcp, to: v4(&pod), connections: 500, at_once: 8, timeout: PATIENCE };
         let tally = burst(lab.node(0).namespace(), &to_pod).unwrap();
         assert_eq!(tally.counts(&["pod", "other"]), [500, 0]);
         assert_eq!(tally.sources, [IpAddr::V4(lab.node(0).ips().v4.unwrap())].into());
         assert!(tally.failures.is_empty(), "{tally:?}");
+        for transport in [Transport::Udp, Transport::Sctp] {
+            let same = burst(lab.node(0).namespace(), &Burst { transport, ..to_pod }).unwrap();
+            assert_eq!(same, tally, "{transport:?}");
+        }
 
         let refused = burst(lab.node(0).namespace(), &Burst { to: v4(lab.node(0)), ..to_pod }).unwrap();
         assert_eq!(refused.failures, [("refused".to_owned(), 500)].into());

@@ -10,10 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::feed::{self, Input, KINDS};
+use crate::flows::Flows;
 use crate::{Applied, Config, Dataplane, DataplaneError, problems};
 
 /// How often the kernel is read back without a reason, to repair what somebody else changed.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
+/// How long after a change its problems are told at the latest.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 /// The pause after a failure, doubling up to a limit.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// Inputs that are taken in at once. Whatever has come meanwhile becomes one change of the kernel.
@@ -37,13 +40,18 @@ pub fn start(
     config: Config,
     dataplane: Box<dyn Dataplane>,
     stop: watch::Receiver<bool>,
-) -> (JoinHandle<()>, watch::Receiver<Progress>) {
+) -> Result<(JoinHandle<()>, watch::Receiver<Progress>), DataplaneError> {
+    let flows = Flows::open().map_err(|source| DataplaneError {
+        action: "connection tracking cannot be reached: the process needs CAP_NET_ADMIN".to_owned(),
+        source: Box::new(source),
+    })?;
     let inputs = feed::follow(cluster, &config.node_name);
     let problems = problems::tell(cluster);
     let (shown, progress) = watch::channel(Progress::default());
     let driver = Driver {
         intent: Intent::new(config),
         dataplane,
+        flows,
         lists: 0,
         kernel: Kernel::Unknown,
         retry: RETRY.0,
@@ -54,7 +62,7 @@ pub fn start(
     let runtime = runtime.expect("a runtime without I/O needs nothing that can be missing");
     let thread = std::thread::Builder::new().name("proxy".to_owned());
     let thread = thread.spawn(move || runtime.block_on(driver.run(inputs, stop)));
-    (thread.expect("the process may start a thread"), progress)
+    Ok((thread.expect("the process may start a thread"), progress))
 }
 
 /// What is known of the kernel.
@@ -69,6 +77,7 @@ enum Kernel {
 struct Driver {
     intent: Intent,
     dataplane: Box<dyn Dataplane>,
+    flows: Flows,
     /// Kinds that have been listed.
     lists: usize,
     kernel: Kernel,
@@ -81,14 +90,26 @@ impl Driver {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut due = Instant::now() + REPAIR_EVERY;
+        let mut tell = Instant::now();
+        let mut told = true;
         loop {
             tokio::select! {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = tokio::time::sleep_until(tell), if !told => {
+                    // Gathering the problems walks all objects, so it is not part of every change.
+                    let _ = self.problems.try_send(self.intent.problems());
+                    told = true;
+                    continue;
+                }
                 () = tokio::time::sleep_until(due) => {
                     self.kernel = Kernel::Unknown;
                     due = Instant::now() + REPAIR_EVERY;
                 }
                 _ = stop.wait_for(|stop| *stop) => return,
+            }
+            if told && !batch.is_empty() {
+                tell = Instant::now() + TELL_AFTER;
+                told = false;
             }
             for input in batch.drain(..) {
                 match input {
@@ -108,7 +129,6 @@ impl Driver {
     /// Brings the kernel up to date, or says after which pause to try again.
     fn reconcile(&mut self) -> Result<(), Duration> {
         let result = self.write();
-        let _ = self.problems.try_send(self.intent.problems());
         match result {
             Ok(applied) => {
                 self.retry = RETRY.0;
@@ -141,14 +161,33 @@ impl Driver {
             });
         }
         if self.kernel == Kernel::Known && changes.iter().all(Change::is_empty) {
+            // An endpoint may have stopped serving without being chosen before, by policy or topology.
+            if self.intent.take_udp_touched() {
+                self.forget_stale_flows()?;
+            }
             return Ok(Applied::default());
         }
         let applied = self.dataplane.apply(&changes)?;
+        let repaired = self.kernel == Kernel::Unknown;
         self.kernel = Kernel::Known;
         for (_, why) in &applied.unserved {
             tracing::warn!(why, "not served");
         }
         tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
+        if self.intent.take_udp_touched() || repaired {
+            self.forget_stale_flows()?;
+        }
         Ok(applied)
+    }
+
+    /// After the rules are in place: a flow that is forgotten is led by them with its next packet.
+    fn forget_stale_flows(&mut self) -> Result<(), DataplaneError> {
+        let failed = |source| DataplaneError {
+            action: "forget stale UDP flows in connection tracking".to_owned(),
+            source: Box::new(source),
+        };
+        let forgotten = self.flows.forget_stale(&self.intent).map_err(failed)?;
+        tracing::debug!(forgotten, "stale UDP flows");
+        Ok(())
     }
 }

@@ -12,10 +12,11 @@
 mod dataplane;
 mod driver;
 mod feed;
+mod flows;
 mod nftables;
 mod problems;
 
 pub use dataplane::{Applied, Dataplane, DataplaneError};
 pub use driver::{Progress, start};
-pub use nftables::Nftables;
 pub use intent::{Config, Detector, NodePortAddresses};
+pub use nftables::Nftables;

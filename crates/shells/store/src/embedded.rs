@@ -152,6 +152,8 @@ impl Store for Embedded {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        // Once the lock is free, what the index holds has been handed out.
+        let _handed_out = self.shared.watchers.lock();
         ready(Ok(self.shared.index.read().revision())).boxed()
     }
 
@@ -184,5 +186,31 @@ impl Drop for Embedded {
             tracing::error!("the store's writer panicked");
         }
         self.shared.watchers.lock().close(&closed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulated::SimFiles;
+
+    #[tokio::test]
+    async fn a_writer_that_panics_leaves_no_caller_waiting_and_says_why() {
+        let writer = Writer::open(Arc::new(SimFiles::new()), Options::default()).unwrap();
+        let (shared, queue) = (writer.shared.clone(), Arc::new(Queue::new()));
+        let waiting = queue.enter(Transaction::default()).await.unwrap();
+        let thread = std::thread::spawn({
+            let (shared, queue) = (shared.clone(), queue.clone());
+            move || {
+                let _closing = Closing(&queue, shared);
+                panic!("a planted bug");
+            }
+        });
+        let store = Embedded { shared, queue, watch_queue: 1, thread: Some(thread) };
+        assert!(waiting.await.is_err(), "who waited is let go");
+        let refused = store.commit(Transaction::default()).await;
+        let Err(Error::ReadOnly(why)) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("panicked"), "{why}");
+        assert_eq!(store.read_only(), Some(why));
     }
 }

@@ -179,7 +179,7 @@ impl Index {
 
     /// Frees up to `budget` revisions of history that cannot be read any more, but nothing that a reader of the revision
     /// `pinned` needs. True if there is more to free.
-    pub(crate) fn forget(&mut self, pinned: Option<Revision>, budget: usize) -> bool {
+    pub(crate) fn forget(&mut self, pinned: Option<Revision>, budget: u64) -> bool {
         let until = pinned.map_or(self.floor, |p| p.min(self.floor));
         for _ in 0..budget {
             if self.forgotten == until {

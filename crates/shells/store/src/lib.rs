@@ -184,7 +184,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// All changes of keys with a prefix after a revision. One item of the stream holds all events of one revision.
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Watch, Error>>;
 
-    /// The newest durable revision.
+    /// The newest durable revision. Its changes, and all before, have been handed to the watchers by then: what a watch
+    /// has waiting after this answer includes them.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>>;
 
     /// Forgets history before a revision; values that are current at it stay.

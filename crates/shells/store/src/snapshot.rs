@@ -76,10 +76,10 @@ impl Snapshot {
         (std::mem::take(&mut self.scan.items), done)
     }
 
-    /// Writes a block of keys.
-    pub(crate) fn write(&mut self, items: &[KeyValue]) -> io::Result<()> {
+    /// Writes a block of keys. Returns its length in bytes.
+    pub(crate) fn write(&mut self, items: &[KeyValue]) -> io::Result<u64> {
         if items.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let mut payload = Vec::new();
         for item in items {
@@ -90,13 +90,20 @@ impl Snapshot {
         }
         self.keys += items.len() as u64;
         self.block(items.len(), &payload)?;
-        if self.end - self.synced >= SYNC_BYTES { self.sync() } else { Ok(()) }
+        if self.end - self.synced >= SYNC_BYTES {
+            self.sync()?;
+        }
+        Ok(payload.len() as u64)
     }
 
-    /// Completes the file and gives it its name. Returns its length in bytes.
-    pub(crate) fn finish(&mut self, files: &dyn Files) -> io::Result<u64> {
+    /// Makes the whole file durable, still without its name.
+    pub(crate) fn complete(&mut self) -> io::Result<()> {
         self.block(0, &self.keys.to_le_bytes())?;
-        self.sync()?;
+        self.sync()
+    }
+
+    /// Gives the complete file its name. Returns its length in bytes.
+    pub(crate) fn install(&mut self, files: &dyn Files) -> io::Result<u64> {
         files.rename(&unfinished(self.header.revision), &numbered(Self::KIND, self.header.revision))?;
         files.sync_dir()?;
         self.syncs += 1;

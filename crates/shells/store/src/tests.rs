@@ -6,6 +6,7 @@ mod history;
 mod kill;
 mod power;
 mod properties;
+mod snapshots;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::json::{self, items, text};
 use crate::{ip, syntax};
 
@@ -35,7 +36,7 @@ pub(super) fn check(object: &Value, mistakes: &mut Mistakes) {
 /// Checks a write of the status.
 pub(super) fn check_status(new: &Value, old: &Value, mistakes: &mut Mistakes) {
     for list in ["podIPs", "hostIPs"] {
-        let stored: Vec<String> =
+        let stored: Stored =
             items(old, &format!("/status/{list}")).iter().map(|entry| text(entry, "/ip").to_owned()).collect();
         check_addresses(list, items(new, &format!("/status/{list}")), &stored, mistakes);
     }
@@ -164,7 +165,7 @@ fn check_names(spec: &Value, mistakes: &mut Mistakes) {
     syntax::labels("spec.nodeSelector", json::pairs(spec, "/nodeSelector"), mistakes);
 }
 
-fn check_addresses(list: &str, entries: &[Value], stored: &[String], mistakes: &mut Mistakes) {
+fn check_addresses(list: &str, entries: &[Value], stored: &Stored, mistakes: &mut Mistakes) {
     let mut families = HashSet::new();
     for (index, entry) in entries.iter().enumerate() {
         let (field, address) = (format!("status.{list}[{index}]"), text(entry, "/ip"));

@@ -3,7 +3,7 @@
 //! Candidates are chosen against a snapshot of what is taken; the store's transaction has the last word.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipam::{AddressRange, PortRange};
@@ -128,7 +128,8 @@ fn check_address(given: &str, family: &str, context: &Context<'_>) -> Result<(),
 
 /// Allocates the node ports of a new Service. Ports with the same number share one (S-136).
 fn create_node_ports(spec: &mut Spec, ports: &Ports<'_>) -> Result<(), Refusal> {
-    let mut shared: BTreeMap<i32, i32> = BTreeMap::new();
+    let mut shared: HashMap<i32, i32> = HashMap::new();
+    let requested = requested(spec);
     let mut used: HashSet<(String, i32)> = spec
         .ports
         .iter()
@@ -147,7 +148,9 @@ fn create_node_ports(spec: &mut Spec, ports: &Ports<'_>) -> Result<(), Refusal> 
             Some(&number) if !used.contains(&key(number)) => number,
             Some(_) => ports.next_node_port()?,
             None => {
-                let asked = requested(spec, port.port)
+                let asked = requested
+                    .get(&port.port)
+                    .copied()
                     .filter(|&asked| port.node_port == asked || port.node_port == 0 && !used.contains(&key(asked)));
                 match asked {
                     Some(asked) => ports.claim_node_port(index, asked)?,
@@ -163,9 +166,13 @@ fn create_node_ports(spec: &mut Spec, ports: &Ports<'_>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The first node port that is asked for together with this port number.
-fn requested(spec: &Spec, number: i32) -> Option<i32> {
-    spec.ports.iter().find(|port| port.port == number && port.node_port != 0).map(|port| port.node_port)
+/// The first node port that is asked for together with each port number.
+fn requested(spec: &Spec) -> HashMap<i32, i32> {
+    let mut requested = HashMap::new();
+    for port in spec.ports.iter().filter(|port| port.node_port != 0) {
+        requested.entry(port.port).or_insert(port.node_port);
+    }
+    requested
 }
 
 /// Allocates what is new, one port after the other (S-136).

@@ -1,5 +1,7 @@
 //! Fields that a change of type leaves without meaning go, unless the client changed them too (S-121).
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::spec::{Decoded, Spec};
@@ -53,5 +55,6 @@ fn clear_addresses(new: &mut Spec, old: &Spec) {
 
 /// Ports may come and go with the change, but none may bring a new node port.
 fn only_old_node_ports(new: &Spec, old: &Spec) -> bool {
-    new.node_ports().all(|number| old.node_ports().any(|known| known == number))
+    let known: HashSet<i32> = old.node_ports().collect();
+    new.node_ports().all(|number| known.contains(&number))
 }

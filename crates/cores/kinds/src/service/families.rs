@@ -23,9 +23,6 @@ pub(super) fn normalise_change(new: &mut Spec, old: &Spec) {
         new.cluster_ips.clone_from(&old.cluster_ips);
     } else if !same_ip && same_ips {
         new.cluster_ips = if new.cluster_ip.is_empty() { Vec::new() } else { vec![new.cluster_ip.clone()] };
-    } else if old.cluster_ip.is_empty() && old.cluster_ips.is_empty() {
-        // An ExternalName Service turns into another type: as if it were new.
-        normalise_new(new);
     }
 }
 
@@ -117,6 +114,12 @@ fn settle_given(spec: &mut Spec, old: Option<&Spec>, cluster: &Cluster) -> Resul
             let detail = format!("{family} is not configured on this cluster");
             mistakes.invalid(format!("spec.clusterIPs[{index}]"), &spec.cluster_ips, &detail);
         }
+    }
+    if let Some(old) = old
+        && spec.ip_families.is_empty()
+    {
+        let kept = if spec.has_policy(SINGLE_STACK) { 1 } else { 2 };
+        spec.ip_families = old.ip_families.iter().take(kept).cloned().collect();
     }
     mistakes.result()
 }

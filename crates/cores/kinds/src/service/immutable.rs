@@ -7,16 +7,21 @@ const ONCE_SET: &str = "may not change once set";
 
 /// Compares the new spec with the old one.
 pub(super) fn check(new: &Spec, old: &Spec, mistakes: &mut Mistakes) {
-    if !new.is_external_name() && !old.is_external_name() {
-        check_cluster_ips(new, old, mistakes);
-        check_families(new, old, mistakes);
-    }
+    check_addresses(new, old, mistakes);
     if new.is_load_balancer() && old.is_load_balancer() && new.load_balancer_class != old.load_balancer_class {
         mistakes.invalid("spec.loadBalancerClass", &new.load_balancer_class, ONCE_SET);
     }
     let same_health_check = new.health_check_node_port == old.health_check_node_port;
     if new.needs_health_check() && old.needs_health_check() && !same_health_check {
         mistakes.forbidden("spec.healthCheckNodePort", "field is immutable");
+    }
+}
+
+/// Addresses and families, which an ExternalName Service may get and lose. Known before anything is allocated (S-108).
+pub(super) fn check_addresses(new: &Spec, old: &Spec, mistakes: &mut Mistakes) {
+    if !new.is_external_name() && !old.is_external_name() {
+        check_cluster_ips(new, old, mistakes);
+        check_families(new, old, mistakes);
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::spec::Spec;
 use crate::fields::Mistakes;
+use crate::ip::Stored;
 use crate::json::{self, items, text};
 use crate::{ip, syntax};
 
@@ -27,13 +28,13 @@ pub(super) fn check(object: &Value, spec: &Spec, old: &Value, mistakes: &mut Mis
     if !ingress.is_empty() && !spec.is_load_balancer() && ingress != before {
         mistakes.forbidden(field, "may only be used when `spec.type` is \"LoadBalancer\"");
     }
-    let stored: Vec<String> = before.iter().map(|entry| text(entry, "/ip").to_owned()).collect();
+    let stored: Stored = before.iter().map(|entry| text(entry, "/ip").to_owned()).collect();
     for (index, entry) in ingress.iter().enumerate() {
         check_entry(&format!("{field}[{index}]"), entry, &stored, mistakes);
     }
 }
 
-fn check_entry(field: &str, entry: &Value, stored: &[String], mistakes: &mut Mistakes) {
+fn check_entry(field: &str, entry: &Value, stored: &Stored, mistakes: &mut Mistakes) {
     let (address, mode, hostname) = (text(entry, "/ip"), entry.get("ipMode"), text(entry, "/hostname"));
     if !address.is_empty() {
         ip::address(&format!("{field}.ip"), address, stored, mistakes);

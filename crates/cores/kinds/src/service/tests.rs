@@ -1,36 +1,79 @@
-use super::*;
-use crate::tests::Cluster;
+//! The Service pipeline by S-number. Expected values are those of docs/semantics.md and of the Kubernetes documentation.
 
+mod addresses;
+mod columns;
+mod create;
+mod ports;
+mod properties;
+mod status;
+mod update;
+mod validate;
+
+use super::*;
+use crate::tests::{Cluster, NOW, mistakes};
+
+/// A Service of this spec; `ports` is there unless the spec says otherwise.
 fn service(spec: Value) -> Value {
+    let mut whole = json!({"ports": [{"port": 80}]});
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
     json!({
         "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": "web", "namespace": "default"},
-        "spec": spec,
+        "metadata": {"name": "web", "namespace": "default", "uid": "u", "creationTimestamp": NOW, "generation": 1},
+        "spec": whole,
     })
 }
 
-#[test]
-fn s108_a_new_service_gets_defaults_an_address_and_node_ports() {
-    let cluster = Cluster::with(&["10.96.0.0/24"]);
-    let new = service(json!({"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80}]}));
-    let admitted = Service.create(new, &cluster.context()).unwrap();
-    let spec = &admitted.object["spec"];
-    assert_eq!(spec["clusterIPs"], json!([spec["clusterIP"]]));
-    assert_eq!(spec["ipFamilies"], json!(["IPv4"]));
-    assert_eq!(spec["ports"][0]["targetPort"], json!(80));
-    let address = spec["clusterIP"].as_str().unwrap().parse().unwrap();
-    let port = u16::try_from(spec["ports"][0]["nodePort"].as_i64().unwrap()).unwrap();
-    assert!((30086..=32767).contains(&port), "{port}");
-    assert_eq!(admitted.claims, [Claim::Address(address), Claim::Port(port)]);
-    assert_eq!(admitted.releases, []);
+fn single() -> Cluster {
+    Cluster::with(&["10.96.0.0/24"])
 }
 
-#[test]
-fn s137_a_taken_node_port_hides_other_mistakes() {
-    let cluster = Cluster::with(&["10.96.0.0/24"]).taking(&[], &[30080]);
-    let new = service(json!({"type": "NodePort", "ports": [{"port": 70000, "nodePort": 30080}]}));
-    assert_eq!(
-        crate::tests::mistakes(Service.create(new, &cluster.context())),
-        ["spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"],
-    );
+fn dual() -> Cluster {
+    Cluster::with(&["10.96.0.0/24", "fd00::/112"])
+}
+
+/// Creates a Service that is accepted.
+fn created(cluster: &Cluster, spec: Value) -> Admitted {
+    Service.create(service(spec), &cluster.context()).unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
+}
+
+/// Stores a Service and changes some of its fields as a patch would; `null` removes a field.
+fn patched(cluster: &Cluster, spec: Value, patch: Value) -> Result<Admitted, Refusal> {
+    let old = created(cluster, spec).object;
+    let mut new = old.clone();
+    for (field, value) in patch.as_object().unwrap() {
+        new["spec"][field] = value.clone();
+    }
+    Service.update(new, &old, &holding(cluster, &old).context())
+}
+
+/// Stores a Service and replaces it by another manifest, as `kubectl replace` does.
+fn replaced(cluster: &Cluster, spec: Value, other: Value) -> Result<Admitted, Refusal> {
+    let old = created(cluster, spec).object;
+    Service.update(service(other), &old, &holding(cluster, &old).context())
+}
+
+/// The cluster once `object` holds what it holds.
+fn holding(cluster: &Cluster, object: &Value) -> Cluster {
+    let mut cluster = cluster.clone();
+    for claim in Service.holds(object) {
+        match claim {
+            Claim::Address(address) => _ = cluster.addresses.insert(address),
+            Claim::Port(port) => _ = cluster.ports.insert(port),
+        }
+    }
+    cluster
+}
+
+/// An address claim.
+fn at(address: &str) -> Claim {
+    Claim::Address(address.parse().unwrap())
+}
+
+/// Compares some fields of a spec with what they should be; `null` means that the field isn't there.
+fn expect(id: &str, object: &Value, expected: &Value) {
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(object["spec"][field], *value, "{id}: {field} of {object:#}");
+    }
 }

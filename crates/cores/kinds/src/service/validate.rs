@@ -9,7 +9,8 @@ use super::spec::{
     REQUIRE_DUAL_STACK, SINGLE_STACK, Spec, TargetPort,
 };
 use crate::fields::Mistakes;
-use crate::{ip, json as pointers, syntax};
+use crate::ip::Stored;
+use crate::{ip, json, syntax};
 
 const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
@@ -60,12 +61,13 @@ pub(super) fn check_cluster_ips(spec: &Spec, old: Option<&Spec>, mistakes: &mut 
 }
 
 fn check_family_fields(spec: &Spec, mistakes: &mut Mistakes) {
+    let mut seen = HashSet::new();
     for (index, family) in spec.ip_families.iter().enumerate() {
         let field = format!("spec.ipFamilies[{index}]");
         if !["IPv4", "IPv6"].contains(&family.as_str()) {
             mistakes.unsupported(field.as_str(), family, &["IPv4", "IPv6"]);
         }
-        if spec.ip_families[..index].contains(family) {
+        if !seen.insert(family) {
             mistakes.duplicate(field, family);
         }
     }
@@ -79,7 +81,7 @@ fn check_family_fields(spec: &Spec, mistakes: &mut Mistakes) {
 
 /// Whether all are addresses, so that comparing them makes sense.
 fn check_addresses(list: &[String], old: Option<&Spec>, mistakes: &mut Mistakes) -> bool {
-    let stored = old.map(|old| old.cluster_ips.as_slice()).unwrap_or_default();
+    let stored = stored(old, |old| &old.cluster_ips);
     let before = mistakes.len();
     for (index, address) in list.iter().enumerate() {
         if index == 0 && address == NONE {
@@ -87,7 +89,7 @@ fn check_addresses(list: &[String], old: Option<&Spec>, mistakes: &mut Mistakes)
                 mistakes.invalid("spec.clusterIPs", list, "'None' must be the first and only value");
             }
         } else {
-            ip::address(&format!("spec.clusterIPs[{index}]"), address, stored, mistakes);
+            ip::address(&format!("spec.clusterIPs[{index}]"), address, &stored, mistakes);
         }
     }
     let valid = mistakes.len() == before;
@@ -213,10 +215,10 @@ fn check_affinity(spec: &Spec, mistakes: &mut Mistakes) {
 
 /// S-127.
 fn check_external_ips(spec: &Spec, old: Option<&Spec>, mistakes: &mut Mistakes) {
-    let stored = old.map(|old| old.external_ips.as_slice()).unwrap_or_default();
+    let stored = stored(old, |old| &old.external_ips);
     for (index, text) in spec.external_ips.iter().enumerate() {
         let field = format!("spec.externalIPs[{index}]");
-        if let Some(address) = ip::address(&field, text, stored, mistakes) {
+        if let Some(address) = ip::address(&field, text, &stored, mistakes) {
             ip::not_special(&field, text, address, mistakes);
         }
     }
@@ -255,7 +257,7 @@ fn check_duplicate_ports(spec: &Spec, mistakes: &mut Mistakes) {
 
 /// S-129. The field counts; the annotation only while the field is empty.
 fn check_source_ranges(object: &Value, spec: &Spec, old: Option<&Spec>, mistakes: &mut Mistakes) {
-    let stored = old.map(|old| old.load_balancer_source_ranges.as_slice()).unwrap_or_default();
+    let stored = stored(old, |old| &old.load_balancer_source_ranges);
     if !spec.load_balancer_source_ranges.is_empty() {
         // The capital letter is upstream's.
         let field = "spec.LoadBalancerSourceRanges";
@@ -263,15 +265,15 @@ fn check_source_ranges(object: &Value, spec: &Spec, old: Option<&Spec>, mistakes
             mistakes.forbidden(field, ONLY_LOAD_BALANCER);
         }
         for (index, range) in spec.load_balancer_source_ranges.iter().enumerate() {
-            ip::range(&format!("{field}[{index}]"), range.trim(), stored, mistakes);
+            ip::range(&format!("{field}[{index}]"), range.trim(), &stored, mistakes);
         }
-    } else if let Some(list) = pointers::pairs(object, "/metadata/annotations").find(|(key, _)| *key == SOURCE_RANGES) {
+    } else if let Some(list) = json::pairs(object, "/metadata/annotations").find(|(key, _)| *key == SOURCE_RANGES) {
         let field = format!("metadata.annotations[{SOURCE_RANGES}]");
         if !spec.is_load_balancer() {
             mistakes.forbidden(field.as_str(), ONLY_LOAD_BALANCER);
         }
         for range in list.1.trim().split(',').map(str::trim).filter(|_| !list.1.trim().is_empty()) {
-            ip::range(&field, range, stored, mistakes);
+            ip::range(&field, range, &stored, mistakes);
         }
     }
 }
@@ -325,6 +327,11 @@ fn check_health_check(spec: &Spec, mistakes: &mut Mistakes) {
         (true, 0) => mistakes.required(field, ""),
         (true, _) => mistakes.each(field, number, syntax::port_number(i64::from(number))),
     }
+}
+
+/// What the old object says in one field, spaces around it aside.
+fn stored(old: Option<&Spec>, list: impl Fn(&Spec) -> &[String]) -> Stored {
+    old.map(|old| list(old).iter().map(|text| text.trim().to_owned()).collect()).unwrap_or_default()
 }
 
 fn one_of(field: &str, value: &str, supported: &[&str], mistakes: &mut Mistakes) {

@@ -11,17 +11,14 @@ use crate::status::Status;
 use crate::{ApiServer, Inner, keys, object};
 
 pub(crate) async fn create(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let object = decode(call)?;
-    let (object, warnings) = create_object(&server.inner, call, object).await?;
+    let (object, mut warnings) = decode(call)?;
+    let (object, more) = create_object(&server.inner, call, object).await?;
+    warnings.extend(more);
     Ok(show(call, StatusCode::CREATED, &object, &warnings))
 }
 
 /// Creates an object of the call's kind, in the call's namespace.
-pub(super) async fn create_object(
-    inner: &Inner,
-    call: &Call,
-    object: Value,
-) -> Result<(Value, Vec<String>), Status> {
+pub(super) async fn create_object(inner: &Inner, call: &Call, object: Value) -> Result<(Value, Vec<String>), Status> {
     let facts = call.served.facts();
     let generated = object::name(&object).is_empty();
     let mut name = String::new();

@@ -21,7 +21,7 @@ use crate::query::{self, Query};
 use crate::registry::{self, Served};
 use crate::status::{Status, json_response};
 use crate::table::{self, Form};
-use crate::{ApiServer, watch};
+use crate::{ApiServer, fields, watch};
 
 /// The largest body that is read: Kubernetes's own limit.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -74,7 +74,9 @@ pub(crate) async fn answer(server: &ApiServer, request: Request<Body>) -> Result
         (Method::PUT, true, Some("finalize")) if call.served.facts().kind == "Namespace" => {
             update::replace(server, &call).await
         }
-        (Method::POST, true, Some("binding")) if call.served.facts().kind == "Pod" => binding::bind(server, &call).await,
+        (Method::POST, true, Some("binding")) if call.served.facts().kind == "Pod" => {
+            binding::bind(server, &call).await
+        }
         (_, _, None | Some("status")) => Err(Status::method_not_allowed()),
         _ => Err(Status::no_such_path()),
     }
@@ -115,16 +117,16 @@ pub(crate) fn now() -> String {
     jiff::Timestamp::from_second(now.as_second()).expect("now is a valid second").to_string()
 }
 
-/// The body of a create or replace, as the stored form of its kind, with name and namespace from the path.
-fn decode(call: &Call) -> Result<Value, Status> {
+/// The body of a create or replace, as the stored form of its kind, with name and namespace from the path; and warnings.
+fn decode(call: &Call) -> Result<(Value, Vec<String>), Status> {
     let media = call.content_type.split(';').next().unwrap_or_default().trim();
     if !matches!(media, "" | "application/json") {
         return Err(Status::unsupported_media_type(media, &["application/json"]));
     }
     let facts = call.served.facts();
-    let mut object: Value = serde_json::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("the object provided is not valid JSON: {error}")))?;
+    let (mut object, duplicates) = fields::parse(&call.body, "object")?;
     check_type(call, &object)?;
+    let warnings = fields::check(&call.served, &call.query.field_validation, &object, duplicates)?;
     if !object["metadata"].is_object() {
         object["metadata"] = Value::Object(serde_json::Map::new());
     }
@@ -134,7 +136,7 @@ fn decode(call: &Call) -> Result<Value, Status> {
         object = (view.store)(&object);
     }
     check_place(call, &mut object)?;
-    Ok(object)
+    Ok((object, warnings))
 }
 
 fn check_type(call: &Call, object: &Value) -> Result<(), Status> {
@@ -176,8 +178,7 @@ fn check_place(call: &Call, object: &mut Value) -> Result<(), Status> {
         "" => metadata["name"] = name.as_str().into(),
         given if given == name => {}
         given => {
-            let message =
-                format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            let message = format!("the name of the object ({given}) does not match the name on the URL ({name})");
             return Err(Status::bad_request(message));
         }
     }

@@ -11,20 +11,19 @@ use super::delete::remove;
 use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
 use super::{Call, decode, show};
 use crate::status::Status;
-use crate::{ApiServer, Inner, object};
+use crate::{ApiServer, Inner, fields, object};
 
 /// Kinds that a PUT to an absent name creates, as Kubernetes allows it (S-100).
 const CREATED_BY_PUT: [&str; 4] = ["services", "endpoints", "events", "leases"];
 
 pub(crate) async fn replace(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let body = decode(call)?;
-    change(server, call, &|_| Ok(body.clone())).await
+    let (body, warnings) = decode(call)?;
+    change(server, call, &|_| Ok((body.clone(), warnings.clone()))).await
 }
 
 pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let media = call.content_type.split(';').next().unwrap_or_default().trim();
-    let document: Value = serde_json::from_slice(&call.body)
-        .map_err(|error| Status::bad_request(format!("the patch is not valid JSON: {error}")))?;
+    let (document, duplicates) = fields::parse(&call.body, "patch")?;
     let form = patch::Form::from_media_type(media)
         .ok_or_else(|| Status::unsupported_media_type(media, &patch::Form::MEDIA_TYPES))?;
     let kind = call.served.facts().kind;
@@ -34,27 +33,27 @@ pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Bo
             patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
             patch::Error::Malformed(why) => Status::bad_request(why),
         })?;
-        Ok(call.served.view.map_or(patched.clone(), |view| (view.store)(&patched)))
+        let warnings = fields::check(&call.served, &call.query.field_validation, &patched, duplicates.clone())?;
+        Ok((call.served.view.map_or(patched.clone(), |view| (view.store)(&patched)), warnings))
     })
     .await
 }
 
+/// The object as the client wants it, from the object as it is; and warnings.
+type Edit<'a> = dyn Fn(&Value) -> Result<(Value, Vec<String>), Status> + Sync + 'a;
+
 /// Changes an object by a function of what is stored, and decides anew if somebody else was faster.
-async fn change(
-    server: &ApiServer,
-    call: &Call,
-    edit: &(dyn Fn(&Value) -> Result<Value, Status> + Sync),
-) -> Result<Response<Body>, Status> {
+async fn change(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Response<Body>, Status> {
     let inner = &server.inner;
     let key = call.key();
     for _ in 0..ATTEMPTS {
         let Some(stored) = inner.store().get(&key, None).await? else { return absent(server, call, edit).await };
         let old = object::decode(&stored);
-        let new = edit(&old)?;
+        let (new, mut warnings) = edit(&old)?;
         expect_version(call, &old, &new)?;
         let cluster = Facts::read(inner).await?;
         let admitted = decide(inner, call, &cluster, new, &old)?;
-        let warnings = admitted.warnings.clone();
+        warnings.extend(admitted.warnings.iter().cloned());
         if call.query.dry_run || same(&admitted, &stored) {
             let object = written(admitted.object, stored.modified);
             return Ok(show(call, StatusCode::OK, &object, &warnings));
@@ -102,20 +101,19 @@ fn same(admitted: &Admitted, stored: &KeyValue) -> bool {
 }
 
 /// A PUT to an absent name creates some kinds; everything else is not found.
-async fn absent(
-    server: &ApiServer,
-    call: &Call,
-    edit: &(dyn Fn(&Value) -> Result<Value, Status> + Sync),
-) -> Result<Response<Body>, Status> {
+async fn absent(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Response<Body>, Status> {
     let facts = call.served.facts();
-    let put = call.content_type.is_empty() || call.content_type.starts_with("application/json;") || call.content_type == "application/json";
+    let put = call.content_type.is_empty()
+        || call.content_type.starts_with("application/json;")
+        || call.content_type == "application/json";
     if !put || call.path.subresource.is_some() || !CREATED_BY_PUT.contains(&facts.plural) {
         return Err(Status::not_found(facts, call.name()));
     }
-    let object = edit(&Value::Null)?;
+    let (object, mut warnings) = edit(&Value::Null)?;
     if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
         return Err(Status::modified(facts, call.name()));
     }
-    let (object, warnings) = create_object(&server.inner, call, object).await?;
+    let (object, more) = create_object(&server.inner, call, object).await?;
+    warnings.extend(more);
     Ok(show(call, StatusCode::CREATED, &object, &warnings))
 }

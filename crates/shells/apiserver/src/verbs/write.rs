@@ -29,8 +29,7 @@ impl Facts {
     pub(super) async fn read(inner: &Inner) -> Result<Facts, Status> {
         let prefix = keys::prefix(registry::plural("servicecidrs").facts(), None);
         let stored = inner.store().range(&Range::prefix(prefix), None).await?.items;
-        let configured =
-            inner.config.service_ranges.iter().map(|range| ServiceRange { cidr: *range, usable: true });
+        let configured = inner.config.service_ranges.iter().map(|range| ServiceRange { cidr: *range, usable: true });
         let added = stored.iter().flat_map(|item| ranges(&object::decode(item)));
         let mut all: Vec<ServiceRange> = Vec::new();
         for range in configured.chain(added) {
@@ -112,7 +111,8 @@ async fn live_namespace(inner: &Inner, call: &Call) -> Result<Expect, Status> {
     let stored = stored.ok_or_else(|| Status::not_found(facts, call.namespace()))?;
     let namespace = object::decode(&stored);
     if namespace["metadata"]["deletionTimestamp"].is_string() {
-        let why = format!("unable to create new content in namespace {} because it is being terminated", call.namespace());
+        let why =
+            format!("unable to create new content in namespace {} because it is being terminated", call.namespace());
         let mut status = Status::forbidden(call.served.facts(), call.name(), &why);
         let cause = serde_json::json!({
             "reason": "NamespaceTerminating",

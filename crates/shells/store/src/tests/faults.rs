@@ -27,6 +27,7 @@ async fn a_full_or_broken_disk_makes_the_store_read_only_and_loses_nothing() {
         ("error on write", on_write, io::ErrorKind::Other, "check that disk"),
         ("error on sync", on_sync, io::ErrorKind::Other, "check that disk"),
     ] {
+        println!("case {id}");
         let disk = SimFiles::new();
         let store = open(&disk);
         let mut watch = store.watch("", 0).await.unwrap();
@@ -71,6 +72,21 @@ fn a_write_found_after_a_failed_sync_is_made_durable_before_it_is_served() {
         let kept = open(&disk.after_power_loss(seed)).shared.index.read().current("a").unwrap();
         assert_eq!(served, kept, "seed {seed}");
     }
+}
+
+#[test]
+fn the_file_layer_sees_one_sync_for_each_group() {
+    let (disk, now) = (SimFiles::new(), Instant::now());
+    let mut writer = Writer::open(Arc::new(disk.clone()), Options::default()).unwrap();
+    let before = disk.syncs();
+    for size in 1..=50 {
+        let group = (0..size).map(|i| put(&format!("key-{i}"), "1")).collect();
+        assert!(writer.commit(group, now).iter().all(Result::is_ok));
+    }
+    assert_eq!(disk.syncs() - before, 50);
+    let conflict = crate::Transaction { expect: vec![crate::Expect::Absent("key-0".into())], writes: Vec::new() };
+    assert!(matches!(writer.commit(vec![conflict], now)[0], Err(Error::Conflict { .. })));
+    assert_eq!(disk.syncs() - before, 50, "a conflict with what is durable costs none");
 }
 
 #[test]

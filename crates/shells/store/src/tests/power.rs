@@ -1,13 +1,15 @@
-//! Loss of power and sudden death at any operation, also while a store is opened: what was acknowledged is there,
-//! transactions are all or nothing, revisions go on. And the test finds bugs that are planted.
+//! Loss of power and sudden death at any operation, also while a store is opened or a snapshot is written, and failing
+//! writes and syncs before it: what was acknowledged is there, transactions are all or nothing, revisions go on. And the
+//! test finds bugs that are planted.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::history::{Reference, any_transaction};
 use crate::simulated::{Plant, Random, SimFiles};
 use crate::writer::Writer;
-use crate::{Error, Options, Revision};
+use crate::{Error, Files, Options, Revision};
 
 /// Small, so that segments end and snapshots are written all the time.
 fn options() -> Options {
@@ -30,6 +32,17 @@ struct Trial {
     acknowledged: Revision,
     floor: Revision,
     crashes: u64,
+    seen: Seen,
+}
+
+/// At what moments the crashes came.
+#[derive(Debug, Default)]
+struct Seen {
+    while_opening: u64,
+    during_snapshot: u64,
+    after_fault: u64,
+    snapshots: u64,
+    revisions: u64,
 }
 
 impl Trial {
@@ -42,13 +55,14 @@ impl Trial {
             acknowledged: 0,
             floor: 0,
             crashes: 0,
+            seen: Seen::default(),
         };
         while trial.crashes < crashes {
             trial.live_and_crash()?;
         }
         let writer = trial.open()?.expect("nothing stops the last open");
         trial.check(&writer)?;
-        drop(writer);
+        trial.seen.revisions = trial.acknowledged;
         Ok(trial)
     }
 
@@ -57,17 +71,34 @@ impl Trial {
         let soon = self.random.below(3) == 0;
         let operations = 1 + self.random.below(if soon { 8 } else { 400 });
         self.disk.stop_after(operations);
-        if let Some(mut writer) = self.open()? {
-            self.check(&writer)?;
-            while !self.disk.stopped() {
-                self.write(&mut writer)?;
-            }
+        match self.open()? {
+            Some(writer) => self.write_until_it_stops(writer)?,
+            None => self.seen.while_opening += 1,
         }
         self.crashes += 1;
         self.disk = match self.random.below(3) {
             0 => self.disk.after_kill(),
             _ => self.disk.after_power_loss(self.random.number()),
         };
+        Ok(())
+    }
+
+    fn write_until_it_stops(&mut self, mut writer: Writer) -> Result<(), String> {
+        self.check(&writer)?;
+        let nth = 1 + self.random.below(300);
+        match self.random.below(8) {
+            0 => self.disk.fail_write(nth, io::ErrorKind::StorageFull),
+            1 => self.disk.fail_sync(nth, io::ErrorKind::Other),
+            _ => {}
+        }
+        let read_only = |writer: &Writer| writer.shared.read_only.lock().is_some();
+        while !self.disk.stopped() && !read_only(&writer) {
+            self.write(&mut writer)?;
+        }
+        self.seen.after_fault += u64::from(!self.disk.stopped());
+        let unfinished = |name: &String| name.starts_with("snapshot") && name.ends_with(".new");
+        self.seen.during_snapshot += u64::from(self.disk.list().unwrap().iter().any(unfinished));
+        self.seen.snapshots += writer.shared.stats.lock().snapshots;
         Ok(())
     }
 
@@ -112,7 +143,7 @@ impl Trial {
             match (outcome, expected) {
                 (Ok(revision), Some(expected)) if revision == expected => self.acknowledged = revision,
                 (Err(Error::Conflict { .. }), None) => {}
-                (Err(Error::ReadOnly(_)), _) if self.disk.stopped() => {}
+                (Err(Error::ReadOnly(_)), _) if writer.shared.read_only.lock().is_some() => {}
                 (outcome, expected) => return Err(format!("{outcome:?} instead of revision {expected:?}")),
             }
         }
@@ -126,15 +157,17 @@ impl Trial {
 
 #[test]
 fn what_was_acknowledged_survives_2400_losses_of_power_and_kills() {
-    let (mut crashes, mut revisions) = (0, 0);
+    let mut seen = Seen::default();
     for seed in 0..300 {
-        match Trial::run(seed, SimFiles::new(), 8) {
-            Ok(trial) => (crashes, revisions) = (crashes + trial.crashes, revisions + trial.acknowledged),
-            Err(violation) => panic!("seed {seed}: {violation}"),
-        }
+        let trial = Trial::run(seed, SimFiles::new(), 8).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        seen.while_opening += trial.seen.while_opening;
+        seen.during_snapshot += trial.seen.during_snapshot;
+        seen.after_fault += trial.seen.after_fault;
+        seen.snapshots += trial.seen.snapshots;
+        seen.revisions += trial.seen.revisions;
     }
-    assert_eq!(crashes, 2400);
-    assert!(revisions > 100_000, "only {revisions} revisions were written: the trials are too short");
+    let enough = seen.while_opening > 200 && seen.during_snapshot > 100 && seen.after_fault > 50;
+    assert!(enough && seen.snapshots > 1000 && seen.revisions > 100_000, "the crashes miss something: {seen:?}");
 }
 
 #[test]

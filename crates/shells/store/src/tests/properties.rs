@@ -232,3 +232,33 @@ async fn a_watch_that_begins_amid_writes_has_no_gap_and_no_duplicate() {
     }
     assert_eq!(store.stats().watchers, 0, "who goes away is forgotten");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_is_told_has_been_handed_to_the_watchers() {
+    const COMMITS: u64 = 2000;
+    let store = Arc::new(Embedded::open_on(Arc::new(SimFiles::new()), Options::default()).unwrap());
+    // Others who watch, so that handing out takes a moment.
+    let mut others = Vec::new();
+    for _ in 0..50 {
+        others.push(store.watch("", 0).await.unwrap());
+    }
+    let mut watch = store.watch("", 0).await.unwrap();
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for _ in 0..COMMITS {
+                store.commit(put("a", "1")).await.unwrap();
+            }
+        }
+    });
+    let mut seen = 0;
+    while seen < COMMITS {
+        let told = store.revision().await.unwrap();
+        while let Some(Some(item)) = tokio::task::unconstrained(watch.next()).now_or_never() {
+            seen = item.unwrap()[0].revision;
+        }
+        assert!(seen >= told, "revision {told} was told, but only {seen} seen");
+        tokio::task::yield_now().await;
+    }
+    writer.await.unwrap();
+}

@@ -1,0 +1,76 @@
+//! Cluster IPs: every connection to a random ready Pod, and refusal where there is none.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lab::{Burst, Outcome, Tally, Transport, burst, distribution};
+
+use super::super::probe::{live_in, until};
+use super::super::scene::{PATIENCE, Scene};
+use super::Seen;
+
+pub(super) const WEB: [&str; 3] = ["web-0", "web-1", "web-2"];
+
+pub(super) fn balancing(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let manifest = include_str!("../../../../examples/web.yaml");
+    scene.apply_kind(manifest, |kind| kind == "Service")?;
+    let client = scene.lab.node(1).namespace().clone();
+    let addresses = scene.cluster_ips("web", 80)?;
+    // From before the first Pod is created until it answers: the lab makes its namespace on the way.
+    let took = live_in(
+        &client,
+        addresses[0],
+        |outcome| outcome.pod().is_some(),
+        || scene.apply_kind(manifest, |kind| kind == "Pod"),
+    )?;
+    for address in &addresses {
+        for pod in WEB {
+            until(&client, *address, |outcome| outcome.pod() == Some(pod))?;
+        }
+    }
+    let inside = scene.pod("web-0")?;
+    let mut texts = Vec::new();
+    let mut ok = true;
+    for address in addresses {
+        let tally = connections(&inside, address, 600)?;
+        let counts = tally.counts(&WEB);
+        ok &= tally.failures.is_empty() && even(&inside, address, &counts)?;
+        texts.push(format!("{} {counts:?}", if address.is_ipv4() { "IPv4" } else { "IPv6" }));
+    }
+    Ok(Seen::new(ok, format!("answers by Pod: {}", texts.join(", "))).took(took))
+}
+
+/// Whether the counts are those of a fair choice; an unlucky sample is taken once more, twice as large.
+fn even(client: &lab::Namespace, to: SocketAddr, counts: &[u64]) -> anyhow::Result<bool> {
+    if distribution::is_uniform(counts) {
+        return Ok(true);
+    }
+    let again = connections(client, to, 1200)?.counts(&WEB);
+    eprintln!("uneven: {counts:?}; again: {again:?}");
+    Ok(distribution::is_uniform(&again))
+}
+
+pub(super) fn connections(client: &lab::Namespace, to: SocketAddr, count: usize) -> anyhow::Result<Tally> {
+    Ok(burst(
+        client,
+        &Burst { transport: Transport::Tcp, to, connections: count, at_once: 16, timeout: Duration::from_secs(2) },
+    )?)
+}
+
+pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
+    scene.apply(include_str!("../../../../examples/empty.yaml"))?;
+    let client = scene.pod("web-1")?;
+    let mut worst = Duration::ZERO;
+    let mut ok = true;
+    let mut texts = Vec::new();
+    for address in scene.cluster_ips("nobody", 80)? {
+        until(&client, address, |outcome| *outcome == Outcome::Refused)?;
+        let begun = std::time::Instant::now();
+        let outcome = lab::http_get(&client, address, PATIENCE)?;
+        worst = worst.max(begun.elapsed());
+        ok &= outcome == Outcome::Refused;
+        texts.push(format!("{} {outcome}", address.ip()));
+    }
+    ok &= worst < Duration::from_millis(500);
+    Ok(Seen::new(ok, format!("{}, at the latest after {:.1} ms", texts.join(", "), worst.as_secs_f64() * 1e3)))
+}

@@ -1,0 +1,56 @@
+//! The proof: what each node's kernel holds is what the API says.
+
+use std::sync::Arc;
+
+use api::{EndpointSlice, List, Node, Resource, Service, ServiceCidr};
+use http::Method;
+use intent::{Config, Detector, Event, Intent};
+use model::{Family, compare};
+use proxy::{Dataplane as _, Nftables};
+
+use super::super::scene::Scene;
+use super::Seen;
+
+pub(super) fn verify(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let mut differences = Vec::new();
+    let mut frontends = 0;
+    for node in scene.lab.nodes() {
+        let intended = intended(scene, node.name())?;
+        let observed = node.run(|| Nftables::open()?.observe())??;
+        for family in Family::ALL {
+            let observed = observed.iter().find(|model| model.family == family).expect("both families are observed");
+            frontends += observed.frontends.len();
+            let difference = compare(intended.model(family), observed);
+            if !difference.is_empty() {
+                differences.push(format!("{}: {difference}", node.name()));
+            }
+        }
+    }
+    let text = match differences.is_empty() {
+        true => format!("{} nodes, {frontends} frontends, no difference", scene.lab.nodes().len()),
+        false => differences.join("; "),
+    };
+    Ok(Seen::new(differences.is_empty(), text))
+}
+
+/// What the API says a node's data path is to be.
+fn intended(scene: &Scene, node: &str) -> anyhow::Result<Intent> {
+    let config = Config { node_name: node.to_owned(), detector: Detector::NodeCidr, ..Config::default() };
+    let mut intent = Intent::new(config);
+    let events = [
+        events::<Node>(scene, Event::Node)?,
+        events::<ServiceCidr>(scene, Event::ServiceCidr)?,
+        events::<Service>(scene, Event::Service)?,
+        events::<EndpointSlice>(scene, Event::Slice)?,
+    ];
+    events.into_iter().flatten().for_each(|event| intent.apply(event));
+    intent.take_changes();
+    Ok(intent)
+}
+
+fn events<T: Resource>(scene: &Scene, event: fn(Arc<T>) -> Event) -> anyhow::Result<Vec<Event>> {
+    let list: List<T> = scene.api(|cluster| async move {
+        cluster.send(Method::GET, &cluster::path::<T>("", ""), "application/json", None).await
+    })?;
+    Ok(list.items.into_iter().map(|item| event(Arc::new(item))).collect())
+}

@@ -1,0 +1,64 @@
+//! The checks, in the order in which they are shown.
+
+mod balancing;
+mod clean;
+mod external;
+mod names;
+mod readiness;
+mod restart;
+mod sticky;
+mod udp;
+
+use std::time::Duration;
+
+use super::report::{Check, Report};
+use super::scene::Scene;
+
+/// What a row saw.
+pub(super) struct Seen {
+    text: String,
+    ok: bool,
+    took: Option<Duration>,
+}
+
+impl Seen {
+    fn new(ok: bool, text: String) -> Seen {
+        Seen { text, ok, took: None }
+    }
+
+    fn took(self, took: Duration) -> Seen {
+        Seen { took: Some(took), ..self }
+    }
+}
+
+type Row = fn(&mut Scene) -> anyhow::Result<Seen>;
+
+/// Name, what is done, and how.
+const ROWS: &[(&str, &str, Row)] = &[
+    ("clusterip-balancing", "a Service over 3 Pods on 3 nodes, 600 connections per family", balancing::balancing),
+    ("readiness-off", "one Pod says that it is not ready", readiness::off),
+    ("readiness-on", "and is ready again", readiness::on),
+    ("rolling-replacement", "3 Pods replaced one by one under 1000 requests", readiness::rolling),
+    ("refused-without-endpoints", "a Service without Pods, by both families", balancing::refused),
+    ("node-port", "a port of each node, from outside", external::node_port),
+    ("external-policy-local", "the same with externalTrafficPolicy: Local", external::local),
+    ("load-balancer", "an ingress address with source ranges", external::load_balancer),
+    ("session-affinity", "sessionAffinity: ClientIP with a timeout of 2 s", sticky::affinity),
+    ("prefer-same-zone", "trafficDistribution: PreferSameZone", sticky::topology),
+    ("names", "a Service's name by both families, and a name that is not there", names::cluster_ip),
+    ("headless-names", "a headless Service: the Pods' own addresses", names::headless),
+    ("srv", "which port a named port is", names::srv),
+    ("external-name", "an alias", names::external_name),
+    ("udp-moves-on", "one UDP socket sends every 10 ms, its Pod dies", udp::moves_on),
+    ("proxy-restart", "50 open connections, the proxy gets SIGKILL, Services change, a new proxy", restart::proxy),
+    ("verify-clean", "each node's kernel read back and compared with what the API says", clean::verify),
+];
+
+/// Plays all rows. A row that cannot be played has failed; the others are played all the same.
+pub(super) fn all(scene: &mut Scene, report: &mut Report) {
+    for (name, done, row) in ROWS {
+        report.progress(name);
+        let seen = row(scene).unwrap_or_else(|error| Seen::new(false, format!("{error:#}")));
+        report.add(Check { name, done: (*done).to_owned(), seen: seen.text, ok: seen.ok, took: seen.took });
+    }
+}
