@@ -35,7 +35,7 @@ pub(crate) struct Scene {
     /// How many Pod addresses have been given; none is given twice.
     pub(super) addresses_given: usize,
     /// Where the API is reached from: the control host.
-    runtime: NamespaceRuntime,
+    pub(super) runtime: NamespaceRuntime,
     // Dropped last: whatever speaks to the server ends before it.
     _server: Program,
     directory: tempfile::TempDir,
@@ -78,6 +78,7 @@ impl Scene {
             scene._dns.push(dns);
         }
         scene.publish_dns()?;
+        scene.renew_leases();
         Ok(scene)
     }
 
