@@ -40,12 +40,17 @@ async fn serve(options: cli::Server) -> anyhow::Result<()> {
     let server = ApiServer::start(Arc::new(store), config).await?;
 
     let stop = CancellationToken::new();
-    let client = cluster::in_process(server.client(Identity::component("endpoint-controller")));
-    let controllers = tokio::spawn(controllers::run(client, controllers::Settings::default()));
+    let settings = controllers::Settings {
+        pod_pools: controllers::pod_pools(&options.cluster_cidr).context("--cluster-cidr")?,
+        service_ranges: options.service_cluster_ip_range.clone(),
+        ..controllers::Settings::default()
+    };
+    let cluster_for = |component: &str| cluster::in_process(server.client(Identity::component(component)));
+    let controllers = controllers::start(cluster_for, settings);
     let listening = tokio::spawn(serve_until(server, listener, credentials, stop.clone()));
     eprintln!("maitred: serving {url}; KUBECONFIG={}", options.data_dir.join("admin.kubeconfig").display());
     crate::stop_signal().await;
-    controllers.abort();
+    drop(controllers);
     stop.cancel();
     listening.await??;
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context as _;
-use api::{Node, Pod};
+use api::{EndpointSlice, Node, Pod, Service};
 use http::Method;
 use lab::{Namespace, Server};
 use serde_json::{Value, json};
@@ -37,6 +37,34 @@ impl Scene {
         } });
         let name = host.name().to_owned();
         self.api(move |cluster| async move { cluster.patch_status::<Node>("", &name, &status).await })?;
+        Ok(())
+    }
+
+    /// Publishes the nodes' DNS servers behind the tenth address of the Service range (S-428): a Service without
+    /// selector, and a slice per node.
+    pub(super) fn publish_dns(&self) -> anyhow::Result<()> {
+        let ports = json!([
+            { "name": "dns", "protocol": "UDP", "port": 53 }, { "name": "dns-tcp", "protocol": "TCP", "port": 53 },
+        ]);
+        let service = json!({
+            "metadata": { "name": "kube-dns", "labels": { "k8s-app": "kube-dns" } },
+            "spec": { "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"], "ports": ports },
+        });
+        self.api(move |cluster| async move { cluster.create::<Service>("kube-system", service).await })?;
+        for node in self.lab.nodes() {
+            let address = node.ips().v4.context("a node has an IPv4 address")?;
+            let slice = json!({
+                "metadata": {
+                    "name": format!("kube-dns-{}", node.name()), "labels": { "kubernetes.io/service-name": "kube-dns" },
+                },
+                "addressType": "IPv4", "ports": ports,
+                "endpoints": [{
+                    "addresses": [address.to_string()], "conditions": { "ready": true }, "nodeName": node.name(),
+                    "hints": { "forNodes": [{ "name": node.name() }] },
+                }],
+            });
+            self.api(move |cluster| async move { cluster.create::<EndpointSlice>("kube-system", slice).await })?;
+        }
         Ok(())
     }
 

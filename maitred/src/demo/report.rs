@@ -29,7 +29,7 @@ impl Report {
     pub(crate) fn new(json: bool, head: &str) -> Report {
         if !json {
             println!("{head}\n");
-            println!("  {:<24} {:<58} {:>9}", "CHECK", "WHAT WAS DONE, WHAT WAS SEEN", "LIVE IN");
+            println!("  {:<27} {:<72} {:>9}", "CHECK", "WHAT WAS DONE, WHAT WAS SEEN", "LIVE IN");
         }
         Report { json, checks: Vec::new() }
     }
@@ -70,8 +70,8 @@ impl Report {
 fn print_check(check: &Check) {
     let mark = if check.ok { "✓" } else { "✗" };
     let took = check.took.map(|took| format!("{:.1} ms", millis(took))).unwrap_or_default();
-    println!("{mark} {:<24} {:<58} {took:>9}", check.name, check.done);
-    println!("  {:<24} → {}", "", check.seen);
+    println!("{mark} {:<27} {:<72} {took:>9}", check.name, check.done);
+    println!("  {:<27} → {}", "", check.seen);
 }
 
 fn to_value(check: &Check) -> Value {

@@ -28,6 +28,8 @@ pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     /// Proxies by node.
     pub(crate) proxies: Vec<Program>,
+    /// DNS servers by node.
+    _dns: Vec<Program>,
     /// What runs, by name.
     pub(super) pods: BTreeMap<String, Running>,
     /// How many Pod addresses have been given; none is given twice.
@@ -61,6 +63,7 @@ impl Scene {
             lab,
             cluster,
             proxies: Vec::new(),
+            _dns: Vec::new(),
             pods: BTreeMap::new(),
             addresses_given: 0,
             runtime,
@@ -71,7 +74,10 @@ impl Scene {
             scene.register_node(node)?;
             let proxy = scene.start_proxy(node)?;
             scene.proxies.push(proxy);
+            let dns = scene.start_dns(node)?;
+            scene._dns.push(dns);
         }
+        scene.publish_dns()?;
         Ok(scene)
     }
 
@@ -79,6 +85,15 @@ impl Scene {
     pub(crate) fn start_proxy(&self, node: usize) -> anyhow::Result<Program> {
         let host = self.lab.node(node);
         let mut command = maitred(&["proxy", "--detect-local-mode", "node-cidr", "--node-name", host.name()]);
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        Ok(host.spawn(command)?)
+    }
+
+    /// Starts the DNS server of a node, on the node's own address.
+    fn start_dns(&self, node: usize) -> anyhow::Result<Program> {
+        let host = self.lab.node(node);
+        let address = host.ips().v4.context("a node has an IPv4 address")?;
+        let mut command = maitred(&["dns", "--listen", &SocketAddr::new(address.into(), 53).to_string()]);
         command.arg("--kubeconfig").arg(self.kubeconfig());
         Ok(host.spawn(command)?)
     }
@@ -99,7 +114,13 @@ impl Scene {
 
     /// Creates the objects of a manifest, and plays the kubelet for its Pods.
     pub(crate) fn apply(&mut self, manifest: &str) -> anyhow::Result<()> {
-        for object in serde_saphyr::from_multiple::<Value>(manifest).context("read a manifest of the examples")? {
+        self.apply_kind(manifest, |_| true)
+    }
+
+    /// Creates some of the objects of a manifest, by kind.
+    pub(crate) fn apply_kind(&mut self, manifest: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(manifest).context("read a manifest of the examples")?;
+        for object in objects.into_iter().filter(|object| wanted(object["kind"].as_str().unwrap_or_default())) {
             let path = match object["kind"].as_str() {
                 Some("Service") => "/api/v1/namespaces/default/services",
                 Some("Pod") => "/api/v1/namespaces/default/pods",

@@ -68,6 +68,11 @@ impl AddressRange {
         self.lower
     }
 
+    /// The lowest address that may be given out.
+    pub fn first(&self) -> Option<IpAddr> {
+        (self.size > 0).then(|| self.address(0))
+    }
+
     /// Whether `address` may be given out.
     pub fn offers(&self, address: IpAddr) -> bool {
         if address.is_ipv4() != self.cidr.network().is_ipv4() {
@@ -145,6 +150,7 @@ mod tests {
             ("s139_v6_end_of_space",                  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", 0, 0),
         ];
         for (id, cidr, size, lower) in cases {
+            println!("case {id}");
             assert_eq!((range(cidr).size(), range(cidr).lower_band()), (size, lower), "{id}");
         }
     }
@@ -164,8 +170,16 @@ mod tests {
             ("s139_other_family",     "0.0.0.0/0",    "::1",         false),
         ];
         for (id, cidr, address, expected) in cases {
+            println!("case {id}");
             assert_eq!(range(cidr).offers(ip(address)), expected, "{id}");
         }
+    }
+
+    #[test]
+    fn s148_the_first_address() {
+        assert_eq!(range("10.96.0.0/24").first(), Some(ip("10.96.0.1")));
+        assert_eq!(range("fd00::/112").first(), Some(ip("fd00::1")));
+        assert_eq!(range("10.96.0.0/32").first(), None);
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod tests {
             ("s138_all_ports",                     0..=65535,     128),
         ];
         for (id, ports, expected) in cases {
+            println!("case {id}");
             assert_eq!(PortRange::new(ports).lower_band(), expected, "{id}");
         }
     }

@@ -96,3 +96,6 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         mistakes.too_long("", SIZE_MAX);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,3 +169,6 @@ fn propagate(object: &mut Value, propagation: Option<Propagation>) {
         json::set(metadata, "finalizers", finalizers);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,3 +190,6 @@ fn check_ports(field: &str, ports: &[Value], mistakes: &mut Mistakes) {
         check_protocol(&field, port, mistakes);
     }
 }
+
+#[cfg(test)]
+mod tests;

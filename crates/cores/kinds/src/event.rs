@@ -199,3 +199,6 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         mistakes.invalid("involvedObject.namespace", involved, "does not match event.namespace");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ fn is_link_local_multicast(address: IpAddr) -> bool {
         IpAddr::V6(v6) => v6.segments()[0] & 0xff0f == 0xff02,
     }
 }
+
+#[cfg(test)]
+mod tests;

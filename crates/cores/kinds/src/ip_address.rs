@@ -154,3 +154,6 @@ fn path_segment(name: &str) -> Vec<String> {
     }
     messages
 }
+
+#[cfg(test)]
+mod tests;

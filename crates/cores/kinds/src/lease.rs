@@ -90,3 +90,6 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         mistakes.invalid("spec.leaseTransitions", count, "must be greater than or equal to 0");
     }
 }
+
+#[cfg(test)]
+mod tests;

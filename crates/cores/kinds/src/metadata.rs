@@ -219,3 +219,6 @@ fn check_finalizers(metadata: &Value, mistakes: &mut Mistakes) {
         mistakes.invalid("metadata.finalizers", &finalizers, detail);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,12 +108,13 @@ impl Kind for Namespace {
     }
 }
 
-/// Decides on a write by way of the `finalize` subresource, which alone may take the finalizers of `spec` away. The
-/// Namespace is gone if [`crate::deletion::is_finished`] says so of the result.
+/// Decides on a write by way of the `finalize` subresource, which alone may take the finalizers of `spec` away, and
+/// changes nothing else. The Namespace is gone if [`crate::deletion::is_finished`] says so of the result.
 pub fn finalize(mut new: Value, old: &Value) -> Result<Admitted, Refusal> {
     crate::conform(&Namespace, &mut new)?;
-    json::keep(&mut new, old, "status");
-    admit_update(new, old)
+    let mut object = old.clone();
+    json::set(json::object(&mut object, "spec"), "finalizers", json::texts(&new, "/spec/finalizers"));
+    admit_update(object, old)
 }
 
 fn admit_update(new: Value, old: &Value) -> Result<Admitted, Refusal> {
@@ -139,3 +140,6 @@ fn check(object: &Value, mistakes: &mut Mistakes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

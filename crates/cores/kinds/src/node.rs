@@ -260,3 +260,6 @@ fn address<'a>(object: &'a Value, r#type: &str) -> &'a str {
     let found = items(object, "/status/addresses").iter().find(|address| address["type"] == r#type);
     found.map_or("<none>", |address| text(address, "/address"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,3 +234,6 @@ impl Kind for Pod {
         columns::row(object, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

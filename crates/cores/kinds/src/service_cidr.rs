@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
 use crate::ip::Stored;
@@ -37,6 +37,20 @@ static SHAPE: &Fields = &[
 ];
 
 impl ServiceCidr {
+    /// The name of the object that is made of the configured ranges (S-143).
+    pub const DEFAULT_NAME: &str = "kubernetes";
+
+    /// The object of the configured ranges, the primary one first; the server adds what it adds to any object.
+    pub fn default_object(ranges: &[IpNet]) -> Value {
+        let cidrs: Vec<String> = ranges.iter().map(|range| range.trunc().to_string()).collect();
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "ServiceCIDR",
+            "metadata": {"name": ServiceCidr::DEFAULT_NAME},
+            "spec": {"cidrs": cidrs},
+        })
+    }
+
     /// The finalizer that keeps a range while addresses of it are in use (S-144).
     pub const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 
@@ -147,3 +161,6 @@ fn check_change(new: &[String], old: &[String], mistakes: &mut Mistakes) {
         mistakes.invalid("spec.cidrs", new, "field is immutable");
     }
 }
+
+#[cfg(test)]
+mod tests;

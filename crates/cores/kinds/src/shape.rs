@@ -224,3 +224,6 @@ fn type_expected(shape: &Shape) -> &'static str {
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,45 @@ fn s100_every_kind_has_names_and_columns_of_its_own() {
     assert!(service.namespaced && service.has_status);
     assert_eq!(plurals.len(), 11);
 }
+
+/// An object of `kind` with valid metadata and these other fields.
+pub(crate) fn object(kind: &dyn Kind, fields: Value) -> Value {
+    let mut object = json!({"metadata": {"name": "a", "uid": "u", "creationTimestamp": NOW}});
+    if kind.facts().namespaced {
+        object["metadata"]["namespace"] = json!("default");
+    }
+    for (field, value) in fields.as_object().unwrap() {
+        match (field.as_str(), value.as_object()) {
+            ("metadata", Some(metadata)) => {
+                for (field, value) in metadata {
+                    object["metadata"][field] = value.clone();
+                }
+            }
+            _ => object[field] = value.clone(),
+        }
+    }
+    object
+}
+
+/// Creates an object that is accepted.
+pub(crate) fn created(kind: &dyn Kind, fields: Value) -> Value {
+    let cluster = Cluster::default();
+    let new = object(kind, fields);
+    kind.create(new, &cluster.context()).unwrap_or_else(|refusal| panic!("refused: {refusal:?}")).object
+}
+
+/// The mistakes of a new object.
+pub(crate) fn refused(kind: &dyn Kind, fields: Value) -> Vec<String> {
+    mistakes(kind.create(object(kind, fields), &Cluster::default().context()))
+}
+
+/// Stores an object and replaces fields of it.
+pub(crate) fn changed(kind: &dyn Kind, fields: Value, change: Value) -> Result<Value, Refusal> {
+    let old = created(kind, fields);
+    let mut new = old.clone();
+    for (pointer, value) in change.as_object().unwrap() {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        new.pointer_mut(parent).unwrap()[field] = value.clone();
+    }
+    kind.update(new, &old, &Cluster::default().context()).map(|admitted| admitted.object)
+}

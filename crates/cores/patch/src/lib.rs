@@ -1,7 +1,7 @@
 //! Patches as functions from values to values: JSON patch (RFC 6902), merge patch (RFC 7396) and Kubernetes's strategic
 //! merge patch, which merges some lists by a key.
 //!
-//! Which lists those are, per kind, stands in [`strategic`]'s table. Server-side apply comes with managed fields.
+//! Which lists those are is said by `schema`. Server-side apply comes with managed fields.
 
 mod strategic;
 
@@ -41,8 +41,8 @@ pub enum Error {
     Unprocessable(String),
 }
 
-/// The object after the patch. `kind` names the object's kind, for the merge keys of its lists.
-pub fn apply(form: Form, kind: &str, object: &Value, patch: &Value) -> Result<Value, Error> {
+/// The object after the patch. `group` and `kind` are the object's, for the merge keys of its lists.
+pub fn apply(form: Form, group: &str, kind: &str, object: &Value, patch: &Value) -> Result<Value, Error> {
     match form {
         Form::Json => json(object, patch),
         Form::Merge => {
@@ -53,7 +53,7 @@ pub fn apply(form: Form, kind: &str, object: &Value, patch: &Value) -> Result<Va
         }
         Form::Strategic => {
             object_only(patch)?;
-            strategic::merge(kind, object, patch)
+            strategic::merge(group, kind, object, patch)
         }
     }
 }

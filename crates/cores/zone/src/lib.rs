@@ -21,6 +21,7 @@ mod facts;
 mod forward;
 mod message;
 mod name;
+mod owners;
 mod place;
 mod reply;
 mod resolv_conf;

@@ -1,9 +1,9 @@
 //! One shard of the zone: every name of some Services, some namespaces and some addresses, immutable.
 //!
 //! A shard is a value that is built whole and shared by pointer, so that a reader sees all names of a Service change at
-//! once. Three parts, each shared by itself: a change of one leaves the others where they are.
+//! once. Its parts are shared each by itself: a change of one leaves the others where they are.
 //!
-//! Services lie in a few flat arrays, sorted, with their labels and addresses as wire bytes in one arena: about 60 bytes
+//! Services lie in a few flat arrays, sorted, with their labels and addresses as wire bytes in one arena: about 50 bytes
 //! per endpoint with its two names. Names below a Service are not stored whole; they follow from the Service's own.
 
 use std::net::IpAddr;
@@ -15,8 +15,8 @@ use api::Protocol;
 pub(crate) mod addresses;
 mod build;
 
-pub(crate) use addresses::{Addresses, Pointer, Rank};
-pub(crate) use build::Owner;
+pub(crate) use addresses::{Addresses, Pointer};
+pub(crate) use build::OwnerFacts;
 
 /// An immutable part of the zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,10 @@ impl Keys {
 pub(crate) struct Services {
     /// Labels, addresses and external names as they stand in packets.
     arena: Box<[u8]>,
-    /// Sorted by key.
+    /// The upper half of each Service's hash, beside the nodes: a look-up reads one short array, one node and its place
+    /// in the arena, however many Services there are.
+    hashes: Box<[u32]>,
+    /// Sorted by hash and key.
     nodes: Box<[ServiceNode]>,
     /// Per Service sorted by label.
     endpoints: Box<[EndpointNode]>,
@@ -100,11 +103,29 @@ struct AddressSpans {
     v6: Span,
 }
 
+/// The endpoints that share a label. In the arena stand, one behind the other, the label and the addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct EndpointNode {
-    label: Span,
-    addresses: AddressSpans,
-    numbers: Span,
+    start: u32,
+    /// Where the port numbers begin.
+    numbers: u32,
+    numbers_count: u16,
+    /// Bytes of all IPv4 addresses.
+    v4_length: u16,
+    v6_length: u16,
+    label_length: u8,
+}
+
+impl EndpointNode {
+    fn label<'s>(&self, arena: &'s [u8]) -> &'s [u8] {
+        &arena[self.start as usize..][..self.label_length as usize]
+    }
+
+    fn addresses<'s>(&self, arena: &'s [u8]) -> Addrs<'s> {
+        let addresses = &arena[self.start as usize + self.label_length as usize..];
+        let (v4, rest) = addresses.split_at(self.v4_length as usize);
+        Addrs { v4, v6: &rest[..self.v6_length as usize] }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,10 +139,13 @@ struct PortNode {
 /// One SRV record: a port of an endpoint of the Service, or of the Service itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SrvTarget {
-    /// Place among the Service's endpoints.
-    endpoint: Option<u32>,
+    /// Place among the Service's endpoints, or [`SELF`].
+    endpoint: u32,
     port: u16,
 }
+
+/// The target is the Service itself.
+const SELF: u32 = u32::MAX;
 
 /// What stands at the name of a Service.
 pub(crate) enum OwnRecords<'s> {
@@ -142,6 +166,13 @@ impl Addrs<'_> {
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(ip) => self.v4.as_chunks().0.contains(&ip.octets()),
+            IpAddr::V6(ip) => self.v6.as_chunks().0.contains(&ip.octets()),
+        }
+    }
 }
 
 /// An SRV record's parts.
@@ -161,10 +192,17 @@ pub(crate) struct ServiceView<'s> {
 }
 
 impl Services {
-    /// The Service with this key (labels of Service and namespace, lower case).
-    pub fn find(&self, key: &[u8]) -> Option<ServiceView<'_>> {
-        let at = self.nodes.binary_search_by(|node| self.arena[node.key.range()].cmp(key)).ok()?;
-        Some(ServiceView { services: self, node: &self.nodes[at] })
+    /// The Service with this key (labels of Service and namespace, lower case) and its hash.
+    pub fn find(&self, key: &[u8], hash: u64) -> Option<ServiceView<'_>> {
+        self.with_hash(hash).find(|service| service.key() == key)
+    }
+
+    /// The Services with a hash: one, but for collisions.
+    pub fn with_hash(&self, hash: u64) -> impl Iterator<Item = ServiceView<'_>> {
+        let hash = upper_half(hash);
+        let from = self.hashes.partition_point(|other| *other < hash);
+        let same = self.hashes[from..].iter().take_while(move |other| **other == hash);
+        same.zip(&self.nodes[from..]).map(|(_, node)| ServiceView { services: self, node })
     }
 
     fn addresses(&self, spans: AddressSpans) -> Addrs<'_> {
@@ -200,18 +238,19 @@ impl<'s> ServiceView<'s> {
     /// The addresses and port numbers of the endpoints with this label (with length byte).
     pub fn endpoint(self, label: &[u8]) -> Option<(Addrs<'s>, &'s [u16])> {
         let endpoints = &self.services.endpoints[self.node.endpoints.range()];
-        let at = endpoints.binary_search_by(|other| self.services.arena[other.label.range()].cmp(label)).ok()?;
-        let numbers = &self.services.numbers[endpoints[at].numbers.range()];
-        Some((self.services.addresses(endpoints[at].addresses), numbers))
+        let arena = &self.services.arena;
+        let at = endpoints.binary_search_by(|other| other.label(arena).cmp(label)).ok()?;
+        let endpoint = &endpoints[at];
+        let numbers = &self.services.numbers[endpoint.numbers as usize..][..endpoint.numbers_count as usize];
+        Some((endpoint.addresses(arena), numbers))
     }
 
     fn targets(self, span: Span) -> impl ExactSizeIterator<Item = Srv<'s>> + Clone {
         let endpoints = &self.services.endpoints[self.node.endpoints.range()];
-        self.services.targets[span.range()].iter().map(move |target| match target.endpoint {
-            Some(at) => {
-                let endpoint = &endpoints[at as usize];
-                let label = &self.services.arena[endpoint.label.range()];
-                Srv { label, port: target.port, addresses: self.services.addresses(endpoint.addresses) }
+        self.services.targets[span.range()].iter().map(move |target| match endpoints.get(target.endpoint as usize) {
+            Some(endpoint) => {
+                let arena = &self.services.arena;
+                Srv { label: endpoint.label(arena), port: target.port, addresses: endpoint.addresses(arena) }
             }
             None => Srv { label: &[], port: target.port, addresses: self.cluster_ips() },
         })
@@ -225,17 +264,34 @@ impl<'s> ServiceView<'s> {
         }
     }
 
-    /// What reverse names lead to this Service: its virtual addresses to itself, its endpoints' to theirs (S-406).
-    pub fn pointers(self) -> Vec<Pointer> {
-        let key = &self.services.arena[self.node.key.range()];
-        let own = each(self.cluster_ips()).map(|address| Pointer::new(address, Rank::ClusterIp, key));
-        let endpoints = self.services.endpoints[self.node.endpoints.range()].iter().flat_map(|endpoint| {
-            let target = [&self.services.arena[endpoint.label.range()], key].concat();
-            let addresses = each(self.services.addresses(endpoint.addresses));
-            addresses.map(move |address| Pointer::new(address, Rank::Endpoint, &target))
-        });
-        own.chain(endpoints).collect()
+    /// The addresses whose reverse names lead here: the Service's own and its endpoints' (S-406).
+    pub fn reverse_addresses(self) -> impl Iterator<Item = IpAddr> {
+        let endpoints = self.services.endpoints[self.node.endpoints.range()].iter();
+        let endpoints = endpoints.flat_map(move |endpoint| each(endpoint.addresses(&self.services.arena)));
+        each(self.cluster_ips()).chain(endpoints)
     }
+
+    /// The labels of Service and namespace.
+    pub fn key(self) -> &'s [u8] {
+        &self.services.arena[self.node.key.range()]
+    }
+
+    /// Whether an address is one of the Service's own.
+    pub fn has_cluster_ip(self, address: IpAddr) -> bool {
+        self.cluster_ips().contains(address)
+    }
+
+    /// The labels of the endpoints with an address.
+    pub fn endpoint_labels_of(self, address: IpAddr) -> impl Iterator<Item = &'s [u8]> {
+        let (endpoints, arena) = (&self.services.endpoints[self.node.endpoints.range()], &self.services.arena);
+        let found = endpoints.iter().filter(move |endpoint| endpoint.addresses(arena).contains(address));
+        found.map(|endpoint| endpoint.label(arena))
+    }
+}
+
+/// The part of a hash that does not choose the shard.
+fn upper_half(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Addresses in wire form, one by one.

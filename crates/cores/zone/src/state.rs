@@ -14,7 +14,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 use crate::Config;
 use crate::facts::{ServiceFacts, SliceFacts};
 use crate::name::lower_labels;
-use crate::shard::{Keys, Owner, Pointer, Services, Shard};
+use crate::owners::{Owner, Owners};
+use crate::shard::{Keys, Pointer, Services, Shard};
 
 /// A change of the objects that the zone is made of.
 #[derive(Clone, Debug)]
@@ -52,25 +53,27 @@ pub enum Event {
     },
 }
 
-/// Namespace and name.
-type ObjectName = (Box<str>, Box<str>);
+/// `namespace/name`, neither of which has a slash.
+fn object_name(namespace: &str, name: &str) -> Arc<str> {
+    format!("{namespace}/{name}").into()
+}
 
 /// Facts and shards of one zone.
 pub struct ZoneState {
     config: Arc<Config>,
     shards: Vec<Arc<Shard>>,
     facts: Vec<ShardFacts>,
-    /// The owner of each slice by (namespace, name), since a slice may change its Service.
-    slice_owners: FxHashMap<ObjectName, Box<[u8]>>,
-    /// The keys of each Pod in the shards, by (namespace, name).
-    pods: FxHashMap<ObjectName, Vec<Box<[u8]>>>,
+    /// The owner of each slice by `namespace/name`, since a slice may change its Service.
+    slice_owners: FxHashMap<Arc<str>, Arc<[u8]>>,
+    /// The keys of each Pod in the shards, by `namespace/name`.
+    pods: FxHashMap<Arc<str>, Vec<Box<[u8]>>>,
     dirty: Dirty,
 }
 
 /// The facts of one shard. Keys are labels in lower case with length bytes.
 #[derive(Default)]
 struct ShardFacts {
-    owners: BTreeMap<Box<[u8]>, Owner>,
+    owners: Owners,
     namespaces: BTreeSet<Box<[u8]>>,
     /// How many Pods claim each key: two may briefly share an address.
     pods: BTreeMap<Box<[u8]>, u32>,
@@ -79,7 +82,7 @@ struct ShardFacts {
 /// What has to be rebuilt.
 #[derive(Default)]
 struct Dirty {
-    owners: BTreeSet<Box<[u8]>>,
+    owners: BTreeSet<Arc<[u8]>>,
     namespaces: BTreeSet<usize>,
     pods: BTreeSet<usize>,
 }
@@ -113,11 +116,11 @@ impl ZoneState {
             }
             Event::ServiceGone { namespace, name } => self.service(&namespace, &name, None),
             Event::Slice(slice) => self.slice(&slice),
-            Event::SliceGone { namespace, name } => self.slice_gone(namespace.into(), name.into()),
+            Event::SliceGone { namespace, name } => self.slice_gone(&object_name(&namespace, &name)),
             Event::Namespace(name) => self.namespace(&name, true),
             Event::NamespaceGone(name) => self.namespace(&name, false),
             Event::Pod(pod) => self.pod(&pod),
-            Event::PodGone { namespace, name } => self.pod_keys((namespace.into(), name.into()), Vec::new()),
+            Event::PodGone { namespace, name } => self.pod_keys(object_name(&namespace, &name), Vec::new()),
         }
     }
 
@@ -140,38 +143,35 @@ impl ZoneState {
 
     fn service(&mut self, namespace: &str, name: &str, facts: Option<ServiceFacts>) {
         let Some(key) = lower_labels([name, namespace]) else { return };
-        self.owner(key, |owner| owner.service = facts);
+        self.owner(&key, |owner| owner.service = facts.map(|facts| facts.pack()));
     }
 
     fn slice(&mut self, slice: &api::EndpointSlice) {
         let metadata = &slice.metadata;
-        let id: ObjectName = (metadata.namespace.as_str().into(), metadata.name.as_str().into());
+        let id = object_name(&metadata.namespace, &metadata.name);
         let key = slice.service_name().and_then(|service| lower_labels([service, &metadata.namespace]));
-        if self.slice_owners.get(&id) != key.as_ref() {
-            self.slice_gone(id.0.clone(), id.1.clone());
+        if self.slice_owners.get(&id).map(|key| &**key) != key.as_deref() {
+            self.slice_gone(&id);
         }
         let Some(key) = key else { return };
-        let facts = SliceFacts::parse(slice, &self.config);
-        self.slice_owners.insert(id.clone(), key.clone());
-        self.owner(key, |owner| drop(owner.slices.insert(id.1, facts)));
+        let facts = SliceFacts::parse(slice, &self.config).pack();
+        // One text for both places that name the slice.
+        let id = self.slice_owners.get_key_value(&id).map_or(id, |(known, _)| known.clone());
+        let key = self.owner(&key, |owner| owner.set_slice(id.clone(), facts));
+        self.slice_owners.insert(id, key);
     }
 
-    fn slice_gone(&mut self, namespace: Box<str>, name: Box<str>) {
-        let id = (namespace, name);
-        if let Some(key) = self.slice_owners.remove(&id) {
-            self.owner(key, |owner| drop(owner.slices.remove(&id.1)));
+    fn slice_gone(&mut self, id: &str) {
+        if let Some(key) = self.slice_owners.remove(id) {
+            self.owner(&key, |owner| owner.remove_slice(id));
         }
     }
 
-    fn owner(&mut self, key: Box<[u8]>, change: impl FnOnce(&mut Owner)) {
-        let at = self.config.shard_of(hash_labels(&key));
-        let owners = &mut self.facts[at].owners;
-        let owner = owners.entry(key.clone()).or_default();
-        change(owner);
-        if owner.is_empty() {
-            owners.remove(&key);
-        }
-        self.dirty.owners.insert(key);
+    fn owner(&mut self, key: &[u8], change: impl FnOnce(&mut Owner)) -> Arc<[u8]> {
+        let hash = hash_labels(key);
+        let key = self.facts[self.config.shard_of(hash)].owners.change(hash, key, change);
+        self.dirty.owners.insert(key.clone());
+        key
     }
 
     fn namespace(&mut self, name: &str, exists: bool) {
@@ -194,10 +194,10 @@ impl ZoneState {
         let addresses: BTreeSet<IpAddr> = texts.filter_map(|ip| ip.parse().ok()).collect();
         let namespace = lower_labels([metadata.namespace.as_str()]).unwrap_or_default();
         let keys = addresses.into_iter().map(|address| pod_key(&namespace, address).into_boxed()).collect();
-        self.pod_keys((metadata.namespace.as_str().into(), metadata.name.as_str().into()), keys);
+        self.pod_keys(object_name(&metadata.namespace, &metadata.name), keys);
     }
 
-    fn pod_keys(&mut self, id: ObjectName, keys: Vec<Box<[u8]>>) {
+    fn pod_keys(&mut self, id: Arc<str>, keys: Vec<Box<[u8]>>) {
         if self.config.pods != crate::PodMode::Verified {
             return;
         }
@@ -219,7 +219,7 @@ impl ZoneState {
     }
 
     /// Rebuilds the shards of some owners; returns by shard which reverse names go and which come.
-    fn rebuild_services(&mut self, owners: &BTreeSet<Box<[u8]>>, changed: &mut BTreeSet<usize>) -> PointerChanges {
+    fn rebuild_services(&mut self, owners: &BTreeSet<Arc<[u8]>>, changed: &mut BTreeSet<usize>) -> PointerChanges {
         let mut by_shard: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
         for key in owners {
             by_shard.entry(self.config.shard_of(hash_labels(key))).or_default().push(key);
@@ -237,20 +237,21 @@ impl ZoneState {
     }
 
     fn compare_pointers(&self, old: &Services, new: &Services, key: &[u8], changes: &mut PointerChanges) {
+        let hash = hash_labels(key);
         let pointers = |services: &Services| -> BTreeSet<Pointer> {
-            let all = services.find(key).map(|service| service.pointers()).unwrap_or_default();
-            let is_served =
-                |pointer: &Pointer| self.config.reverse.iter().any(|range| range.contains(&pointer.address));
-            all.into_iter().filter(is_served).collect()
+            let Some(service) = services.find(key, hash) else { return BTreeSet::new() };
+            let is_served = |address: &IpAddr| self.config.reverse.iter().any(|range| range.contains(address));
+            let addresses = service.reverse_addresses().filter(is_served);
+            addresses.map(|address| Pointer { address, service: hash }).collect()
         };
         let (old, new) = (pointers(old), pointers(new));
         for pointer in old.difference(&new) {
             let at = self.config.shard_of(hash_address(pointer.address));
-            changes.entry(at).or_default().0.push(pointer.clone());
+            changes.entry(at).or_default().0.push(*pointer);
         }
         for pointer in new.difference(&old) {
             let at = self.config.shard_of(hash_address(pointer.address));
-            changes.entry(at).or_default().1.push(pointer.clone());
+            changes.entry(at).or_default().1.push(*pointer);
         }
     }
 

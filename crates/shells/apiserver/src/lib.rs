@@ -22,6 +22,7 @@ mod keys;
 mod listing;
 mod object;
 mod openapi;
+mod options;
 mod path;
 mod query;
 mod registry;
@@ -78,6 +79,7 @@ impl ApiServer {
         let claims = claims::Claims::load(store.as_ref()).await?;
         let server = ApiServer { inner: Arc::new(Inner { store, config, claims }) };
         bootstrap::bootstrap(&server).await?;
+        bootstrap::keep(&server);
         Ok(server)
     }
 

@@ -10,7 +10,7 @@ use crate::query::Query;
 use crate::registry::Served;
 use crate::status::Status;
 use crate::verbs::Call;
-use crate::{Inner, keys, object};
+use crate::{Inner, keys, object, options};
 
 /// Which objects are wanted.
 #[derive(Clone, Debug, Default)]
@@ -95,9 +95,10 @@ pub(crate) struct Listed {
 
 /// Reads the page that a list request asks for.
 pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Listed, Status> {
+    options::check_list(&call.query)?;
     let selection = Selection::parse(call.served.kind, &call.query, None)?;
     let prefix = keys::prefix(call.served.facts(), call.path.namespace.as_deref());
-    let (at, after) = start(&call.query)?;
+    let (at, after) = start(inner, &call.query).await?;
     let mut range = Range { prefix, after, limit: call.query.limit };
     let mut items = Vec::new();
     loop {
@@ -125,9 +126,13 @@ fn wanted(served: &Served, selection: &Selection, item: &KeyValue) -> bool {
     selection.is_everything() || selection.matches(served.kind, &object::decode(item))
 }
 
-/// From which revision and behind which key the list is read.
-fn start(query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
+/// From which revision and behind which key the list is read. A list is always read from the newest state, which is "not
+/// older than" any version that exists.
+async fn start(inner: &Inner, query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
     if !query.r#continue.is_empty() {
+        if !matches!(query.resource_version.as_str(), "" | "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
         let (revision, after) = parse_continuation(&query.r#continue)
             .ok_or_else(|| Status::bad_request("continue key is not valid: it is not one that this server gave"))?;
         return Ok((Some(revision), Some(after)));
@@ -136,7 +141,15 @@ fn start(query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
         "" | "0" => Ok((None, None)),
         version => {
             let version = revision(version)?;
-            let exact = query.resource_version_match == "Exact";
+            let newest = inner.store().revision().await?;
+            if version > newest {
+                return Err(store::Error::Future { asked: version, newest }.into());
+            }
+            // A page of a list at a version that isn't said to be a lower bound is a page of exactly that state.
+            let exact = match query.resource_version_match.as_str() {
+                "" => query.limit.is_some(),
+                r#match => r#match == "Exact",
+            };
             Ok((exact.then_some(version), None))
         }
     }

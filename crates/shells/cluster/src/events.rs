@@ -84,12 +84,20 @@ impl Recorder {
             "metadata": { "name": name, "namespace": namespace },
             "involvedObject": {
                 "kind": subject.kind, "namespace": subject.namespace, "name": subject.name, "uid": subject.uid,
-                "apiVersion": "v1",
+                "apiVersion": api_version(subject.kind),
             },
             "type": r#type, "reason": reason, "message": message, "count": 1,
             "firstTimestamp": now, "lastTimestamp": now,
             "source": { "component": self.component },
             "reportingComponent": self.component, "reportingInstance": "",
         })
+    }
+}
+
+/// The group and version of the kinds that components speak of.
+fn api_version(kind: &str) -> &'static str {
+    match kind {
+        "IPAddress" | "ServiceCIDR" => "networking.k8s.io/v1",
+        _ => "v1",
     }
 }

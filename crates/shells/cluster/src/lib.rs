@@ -5,10 +5,12 @@
 
 mod connect;
 mod events;
+mod partial;
 mod reflector;
 mod requests;
 
 pub use connect::{ConnectError, in_process, kubeconfig};
 pub use events::{Recorder, Subject};
+pub use partial::{Kind, PartialObject, discover, list_metadata, reflect_metadata};
 pub use reflector::{Change, Selection, reflect};
 pub use requests::{Cluster, RequestError, patch_of, path};

@@ -10,13 +10,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{List, Resource};
+use api::{List, Metadata, Resource};
 use futures::TryStreamExt;
-use http::{Method, Request};
+use http::{Method, Request, header};
 use kube::core::WatchEvent;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::requests::{Cluster, path};
+use crate::requests::{Cluster, JSON, path};
 
 /// One change of a kind's state.
 #[derive(Clone, Debug)]
@@ -51,14 +52,45 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// Reflects a kind until the receiver is dropped.
 pub fn reflect<T: Resource>(cluster: &Cluster, selection: Selection) -> mpsc::Receiver<Change<T>> {
+    let source = Source {
+        kind: T::KIND.to_owned(),
+        path: path::<T>(&selection.namespace, ""),
+        list_accept: JSON,
+        watch_accept: JSON,
+        metadata: T::metadata,
+    };
+    reflect_from(cluster, source, selection)
+}
+
+/// Where objects come from, in which form, and where their metadata stands.
+pub(crate) struct Source<T> {
+    /// The kind, for the log.
+    pub(crate) kind: String,
+    /// The path of the collection.
+    pub(crate) path: String,
+    /// The form of a list.
+    pub(crate) list_accept: &'static str,
+    /// The form of a watch's objects.
+    pub(crate) watch_accept: &'static str,
+    /// The metadata of an object.
+    pub(crate) metadata: fn(&T) -> &Metadata,
+}
+
+/// Reflects the objects of a source until the receiver is dropped.
+pub(crate) fn reflect_from<T>(cluster: &Cluster, source: Source<T>, selection: Selection) -> mpsc::Receiver<Change<T>>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
     let (out, changes) = mpsc::channel(QUEUE);
-    let reflector = Reflector { cluster: cluster.clone(), selection, known: HashMap::new(), synced: false, out };
+    let reflector =
+        Reflector { cluster: cluster.clone(), source, selection, known: HashMap::new(), synced: false, out };
     tokio::spawn(reflector.run());
     changes
 }
 
 struct Reflector<T> {
     cluster: Cluster,
+    source: Source<T>,
     selection: Selection,
     /// Last known states by key, to tell on a new list what is gone.
     known: HashMap<String, Arc<T>>,
@@ -78,7 +110,7 @@ enum End {
     TimeOut,
 }
 
-impl<T: Resource> Reflector<T> {
+impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
     async fn run(mut self) {
         let mut version: Option<String> = None;
         let mut pause = PAUSE.0;
@@ -107,7 +139,7 @@ impl<T: Resource> Reflector<T> {
                 End::TimeOut => {}
                 End::Expired => version = None,
                 End::Failed(why) => {
-                    tracing::warn!(kind = T::KIND, why, "list or watch failed; trying again");
+                    tracing::warn!(kind = self.source.kind, why, "list or watch failed; trying again");
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = self.out.closed() => return,
@@ -124,13 +156,14 @@ impl<T: Resource> Reflector<T> {
         let mut next = String::new();
         loop {
             let query = format!("limit={PAGE}{}", parameter("continue", &next));
-            let listed = self.cluster.send::<List<T>>(Method::GET, &self.url(&query), "application/json", None).await;
+            let (url, accept) = (self.url(&query), self.source.list_accept);
+            let listed = self.cluster.send_accepting::<List<T>>(Method::GET, &url, JSON, accept, None).await;
             let page = listed.map_err(|error| match error.code() {
                 Some(410) => End::Expired,
                 _ => End::Failed(format!("{error}: {}", error.source)),
             })?;
             for object in page.items {
-                seen.insert(object.metadata().key());
+                seen.insert(self.metadata(&object).key());
                 self.set(object).await?;
             }
             next = page.metadata.r#continue;
@@ -158,7 +191,8 @@ impl<T: Resource> Reflector<T> {
             "watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_S}{}",
             parameter("resourceVersion", version)
         );
-        let request = match Request::get(self.url(&query)).body(Vec::new()) {
+        let request = Request::get(self.url(&query)).header(header::ACCEPT, self.source.watch_accept);
+        let request = match request.body(Vec::new()) {
             Ok(request) => request,
             Err(error) => return End::Failed(error.to_string()),
         };
@@ -187,12 +221,12 @@ impl<T: Resource> Reflector<T> {
     async fn event(&mut self, event: WatchEvent<T>, version: &mut String) -> Result<(), End> {
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                version.clone_from(&object.metadata().resource_version);
+                version.clone_from(&self.metadata(&object).resource_version);
                 self.set(object).await
             }
             WatchEvent::Deleted(object) => {
-                version.clone_from(&object.metadata().resource_version);
-                self.gone(&object.metadata().key()).await
+                version.clone_from(&self.metadata(&object).resource_version);
+                self.gone(&self.metadata(&object).key()).await
             }
             WatchEvent::Bookmark(bookmark) => {
                 version.clone_from(&bookmark.metadata.resource_version);
@@ -204,9 +238,9 @@ impl<T: Resource> Reflector<T> {
     }
 
     async fn set(&mut self, object: T) -> Result<(), End> {
-        let key = object.metadata().key();
+        let key = self.metadata(&object).key();
         let same = self.known.get(&key).is_some_and(|known| {
-            let (known, new) = (known.metadata(), object.metadata());
+            let (known, new) = (self.metadata(known), self.metadata(&object));
             !new.resource_version.is_empty() && known.resource_version == new.resource_version && known.uid == new.uid
         });
         if same {
@@ -228,11 +262,15 @@ impl<T: Resource> Reflector<T> {
         self.out.send(change).await.map_err(|_| End::Unwanted)
     }
 
+    fn metadata<'a>(&self, object: &'a T) -> &'a Metadata {
+        (self.source.metadata)(object)
+    }
+
     fn url(&self, query: &str) -> String {
         let selection = &self.selection;
         format!(
             "{}?{query}{}{}",
-            path::<T>(&selection.namespace, ""),
+            self.source.path,
             parameter("labelSelector", &selection.labels),
             parameter("fieldSelector", &selection.fields)
         )

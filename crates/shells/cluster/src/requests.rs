@@ -1,6 +1,6 @@
 //! Single requests: get, create, replace, patch, delete.
 
-use api::Resource;
+use api::{List, Resource};
 use http::{Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -71,8 +71,12 @@ fn typed<T: Resource>(mut body: Value) -> Value {
     body
 }
 
+/// The media type of plain requests and answers.
+pub(crate) const JSON: &str = "application/json";
 /// The media type of merge patches.
 const MERGE_PATCH: &str = "application/merge-patch+json";
+/// The media type of strategic merge patches, which merge lists such as conditions by their keys.
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 
 /// A merge patch that sets one top-level field.
 pub fn patch_of(field: &str, value: Value) -> Value {
@@ -92,11 +96,24 @@ impl Cluster {
         content_type: &str,
         body: Option<&Value>,
     ) -> Result<R, RequestError> {
+        self.send_accepting(method, path, content_type, JSON, body).await
+    }
+
+    /// Sends a request whose answer is wanted in a form of its own, such as metadata only.
+    pub(crate) async fn send_accepting<R: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        accept: &str,
+        body: Option<&Value>,
+    ) -> Result<R, RequestError> {
         let failed = |source| RequestError { method: method.clone(), path: path.to_owned(), source: Box::new(source) };
         let request = Request::builder()
             .method(method.clone())
             .uri(path)
             .header(http::header::CONTENT_TYPE, content_type)
+            .header(http::header::ACCEPT, accept)
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
             .map_err(|source| failed(kube::Error::HttpError(source)))?;
         self.client.request(request).await.map_err(failed)
@@ -104,19 +121,27 @@ impl Cluster {
 
     /// One object.
     pub async fn get<T: Resource>(&self, namespace: &str, name: &str) -> Result<T, RequestError> {
-        self.send(Method::GET, &path::<T>(namespace, name), "application/json", None).await
+        self.send(Method::GET, &path::<T>(namespace, name), JSON, None).await
+    }
+
+    /// All objects of a kind, and the resource version of the list; `at` asks for exactly that version.
+    pub async fn list<T: Resource>(&self, at: Option<&str>) -> Result<(Vec<T>, String), RequestError> {
+        let at = at.map(|version| format!("?resourceVersion={version}&resourceVersionMatch=Exact"));
+        let path = path::<T>("", "") + &at.unwrap_or_default();
+        let list: List<T> = self.send(Method::GET, &path, JSON, None).await?;
+        Ok((list.items, list.metadata.resource_version))
     }
 
     /// Creates an object.
     pub async fn create<T: Resource>(&self, namespace: &str, body: Value) -> Result<T, RequestError> {
         let body = typed::<T>(body);
-        self.send(Method::POST, &path::<T>(namespace, ""), "application/json", Some(&body)).await
+        self.send(Method::POST, &path::<T>(namespace, ""), JSON, Some(&body)).await
     }
 
     /// Replaces an object whole; only its owner does that.
     pub async fn replace<T: Resource>(&self, namespace: &str, name: &str, body: Value) -> Result<T, RequestError> {
         let body = typed::<T>(body);
-        self.send(Method::PUT, &path::<T>(namespace, name), "application/json", Some(&body)).await
+        self.send(Method::PUT, &path::<T>(namespace, name), JSON, Some(&body)).await
     }
 
     /// Changes some fields by merge patch.
@@ -134,6 +159,16 @@ impl Cluster {
         self.send(Method::PATCH, &format!("{}/status", path::<T>(namespace, name)), MERGE_PATCH, Some(patch)).await
     }
 
+    /// Changes some fields of the status by strategic merge patch, which leaves the conditions of others alone.
+    pub async fn merge_status<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<T, RequestError> {
+        self.send(Method::PATCH, &format!("{}/status", path::<T>(namespace, name)), STRATEGIC_PATCH, Some(patch)).await
+    }
+
     /// Deletes an object; that it is absent is no error.
     pub async fn delete<T: Resource>(
         &self,
@@ -141,8 +176,7 @@ impl Cluster {
         name: &str,
         options: Option<&Value>,
     ) -> Result<(), RequestError> {
-        let answer: Result<Value, _> =
-            self.send(Method::DELETE, &path::<T>(namespace, name), "application/json", options).await;
+        let answer: Result<Value, _> = self.send(Method::DELETE, &path::<T>(namespace, name), JSON, options).await;
         match answer {
             Err(error) if error.code() != Some(404) => Err(error),
             _ => Ok(()),

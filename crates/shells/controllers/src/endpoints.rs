@@ -8,7 +8,9 @@ use api::{EndpointSlice, Pod};
 use cluster::Cluster;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use slices::{EndpointsInputs, EndpointsPlan, Inputs, SLICE_LEN_DEFAULT, SlicePlan, plan_endpoints, plan_slices};
+use runloop::LastRun;
+use slices::{EndpointsInputs, EndpointsPlan, Inputs, SlicePlan, plan_endpoints, plan_slices};
+use tokio::sync::watch;
 
 use crate::feed::{self, KINDS};
 use crate::world::{Key, World};
@@ -16,15 +18,9 @@ use crate::writes::{Done, Plan, carry_out};
 
 /// What can be configured.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Endpoints per slice, 1 to 1000 (S-212).
-    pub slice_len_max: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { slice_len_max: SLICE_LEN_DEFAULT }
-    }
+    pub(crate) slice_len_max: usize,
 }
 
 /// Services that are written at once. Their writes share the store's group commits.
@@ -42,8 +38,8 @@ enum Over {
     Paused(Key),
 }
 
-/// Runs until the future is dropped.
-pub async fn run(cluster: Cluster, settings: Settings) {
+/// Runs until the future is dropped. What is shown counts the writes of single Services.
+pub(crate) async fn run(cluster: Cluster, settings: Settings, shown: watch::Sender<LastRun>) {
     let mut inputs = feed::follow(&cluster);
     let mut controller = Controller {
         cluster,
@@ -51,6 +47,7 @@ pub async fn run(cluster: Cluster, settings: Settings) {
         world: World::default(),
         busy: HashSet::new(),
         failures: HashMap::new(),
+        shown,
         under_way: FuturesUnordered::new(),
     };
     let mut batch = Vec::with_capacity(BATCH);
@@ -76,6 +73,7 @@ struct Controller {
     busy: HashSet<Key>,
     /// Failures in a row.
     failures: HashMap<Key, u32>,
+    shown: watch::Sender<LastRun>,
     under_way: FuturesUnordered<BoxFuture<'static, Over>>,
 }
 
@@ -140,12 +138,23 @@ impl Controller {
             Over::Written(key, done) => {
                 self.busy.remove(&key);
                 self.remember(&key, &done);
+                self.show(done.error.as_ref());
                 match done.error {
                     None => drop(self.failures.remove(&key)),
                     Some(error) => self.pause(key, &error),
                 }
             }
         }
+    }
+
+    /// A conflict is no failure: the cache is behind.
+    fn show(&self, error: Option<&cluster::RequestError>) {
+        let error = error.filter(|error| error.code() != Some(409));
+        self.shown.send_modify(|last| {
+            last.runs += 1;
+            last.failures = if error.is_some() { last.failures + 1 } else { 0 };
+            last.error = error.map(|error| runloop::chain(error));
+        });
     }
 
     fn remember(&mut self, key: &Key, done: &Done) {

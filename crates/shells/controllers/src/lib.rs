@@ -4,11 +4,29 @@
 //!   reflectors ──► World (one owner) ──dirty Services──► plan (pure) ──► writes, several Services at once
 //!                    ▲                                                      │
 //!                    └────────────── what the server answered ◄─────────────┘
+//!
+//!   reflectors ──► Cache ──what matters to a loop wakes it──► loop: plan (pure) ──► writes, Events
 //! ```
+//!
+//! The endpoint controllers have a queue of their own, since they write most. Every other loop is one [`runloop`] loop:
+//! it is woken by the changes that can matter to it, by the time that its last plan asked for, and by a slow period.
+//! It holds no copy of the state besides the caches, except where it must remember what it wrote until the caches show
+//! it. A write that the server refuses because it knows better (404, 409) is no failure: the caches are behind.
 
+mod addresses;
+mod cache;
+mod drive;
 mod endpoints;
 mod feed;
+mod garbage;
+mod namespaces;
+mod node_health;
+mod pod_ranges;
+mod scheduler;
+mod service_cidrs;
+mod start;
 mod world;
 mod writes;
 
-pub use endpoints::{Settings, run};
+pub use lifecycle::pod_ranges::{Pool, PoolError};
+pub use start::{Clock, Running, Settings, pod_pools, start};

@@ -1,10 +1,67 @@
-//! Carrying out the plan of one Service.
+//! Carrying out plans.
 
 use api::{EndpointSlice, Endpoints, Metadata, Resource};
-use cluster::{Cluster, RequestError};
+use cluster::{Cluster, Recorder, RequestError, Subject};
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use lifecycle::Event;
 use serde::Serialize;
 use serde_json::{Value, json};
 use slices::{EndpointsPlan, SlicePlan};
+
+use crate::drive::Failure;
+
+/// Writes under way at once.
+const AT_ONCE: usize = 32;
+/// How long a loop waits for its cache after the server said that it is behind.
+const BEHIND: SignedDuration = SignedDuration::from_millis(200);
+
+/// Waits for all writes, whatever becomes of each. Says when to run again, if one met an object that had changed
+/// meanwhile; one that met an absent object is done.
+pub(crate) async fn carry_out_all(
+    writes: Vec<BoxFuture<'_, Result<(), RequestError>>>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Failure> {
+    let all = writes.len();
+    let results: Vec<Result<(), RequestError>> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+    let (mut behind, mut failed, mut first) = (false, 0, None);
+    for error in results.into_iter().filter_map(Result::err) {
+        match error.code() {
+            Some(404) => {}
+            Some(409) => behind = true,
+            _ => {
+                failed += 1;
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(source) => Err(Failure::Write { failed, all, source }),
+        None => Ok(behind.then(|| now.saturating_add(BEHIND).expect("durations of signed seconds saturate"))),
+    }
+}
+
+/// The earlier of two times.
+pub(crate) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    [a, b].into_iter().flatten().min()
+}
+
+/// Writes the Event that a plan asks for.
+pub(crate) async fn tell(recorder: &Recorder, event: &Event) {
+    let about = &event.regarding;
+    let kind = match about.kind.as_str() {
+        "Pod" => "Pod",
+        "Node" => "Node",
+        "Service" => "Service",
+        "IPAddress" => "IPAddress",
+        "ServiceCIDR" => "ServiceCIDR",
+        other => unreachable!("no plan speaks of a {other}"),
+    };
+    let subject =
+        Subject { kind, namespace: about.namespace.clone(), name: about.name.clone(), uid: about.uid.clone() };
+    recorder.record(&subject, event.severity.as_str(), event.reason, &event.message).await;
+}
 
 /// What is to be written for one Service.
 #[derive(Debug)]
@@ -79,10 +136,11 @@ fn tolerate<T>(result: Result<T, RequestError>) -> Result<Option<T>, RequestErro
     }
 }
 
-fn body(object: &impl Serialize) -> Value {
+pub(crate) fn body(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("slim types are plain data")
 }
 
-fn preconditions(metadata: &Metadata) -> Value {
+/// Delete options by which only this very object is deleted.
+pub(crate) fn preconditions(metadata: &Metadata) -> Value {
     json!({ "preconditions": { "uid": metadata.uid } })
 }

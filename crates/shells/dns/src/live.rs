@@ -95,16 +95,22 @@ fn now() -> u32 {
 /// Inputs that are taken in at once; a burst becomes one rebuild of each shard concerned.
 const BATCH: usize = 4096;
 
+/// How often the zone is rebuilt while the first lists are still coming: rebuilding after each page of a large cluster
+/// would take longer than the lists.
+const UNSYNCED_EVERY: Duration = Duration::from_secs(1);
+
 /// Keeps the zone as the inputs say, until `stop`. If the inputs end, the last known zone stays (S-414).
 pub(crate) async fn keep(live: Arc<Live>, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
     let mut state = ZoneState::new(live.config.clone());
     let mut kinds_left = kinds(live.config.pods);
     let mut batch = Vec::with_capacity(BATCH);
+    let mut unsynced = tokio::time::interval(UNSYNCED_EVERY);
     loop {
-        tokio::select! {
-            count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
+        let is_tick = tokio::select! {
+            count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { break } else { false },
+            _ = unsynced.tick(), if kinds_left > 0 => true,
             _ = stop.wait_for(|stop| *stop) => return,
-        }
+        };
         let was_synced = kinds_left == 0;
         for input in batch.drain(..) {
             match input {
@@ -112,9 +118,12 @@ pub(crate) async fn keep(live: Arc<Live>, mut inputs: mpsc::Receiver<Input>, mut
                 Input::Synced => kinds_left = kinds_left.saturating_sub(1),
             }
         }
-        live.publish(state.take_changed());
+        if kinds_left == 0 || is_tick {
+            live.publish(state.take_changed());
+        }
         if kinds_left == 0 && !was_synced {
             live.synced();
         }
     }
+    live.publish(state.take_changed());
 }

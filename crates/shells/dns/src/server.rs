@@ -78,7 +78,7 @@ pub fn start(config: Config, inputs: mpsc::Receiver<Input>, stop: watch::Receive
         }
         listeners.push(tcp);
     }
-    let keeper = tokio::runtime::Builder::new_current_thread().build().map_err(StartError::Thread)?;
+    let keeper = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(StartError::Thread)?;
     let kept = live::keep(live, inputs, stop.clone());
     threads.push(spawn("dns-zone", move || keeper.block_on(kept))?);
     threads.push(spawn("dns-tcp", move || {

@@ -14,6 +14,7 @@
 
 mod burst;
 pub mod distribution;
+mod dns;
 mod error;
 mod harness;
 mod host;
@@ -28,6 +29,7 @@ mod sessions;
 mod udp;
 
 pub use burst::{Burst, Tally, Transport, ask, burst};
+pub use dns::{DnsAnswer, RecordType, dns_ask};
 pub use error::LabError;
 pub use harness::test;
 pub use host::Host;

@@ -12,16 +12,22 @@ use super::Seen;
 pub(super) const WEB: [&str; 3] = ["web-0", "web-1", "web-2"];
 
 pub(super) fn balancing(scene: &mut Scene) -> anyhow::Result<Seen> {
-    // The first Pod's node sees the Service appear: that is what "live in" measures here.
-    scene.apply(include_str!("../../../../examples/web.yaml"))?;
+    let manifest = include_str!("../../../../examples/web.yaml");
+    scene.apply_kind(manifest, |kind| kind == "Service")?;
     let client = scene.lab.node(1).namespace().clone();
     let addresses = scene.cluster_ips("web", 80)?;
+    // From before the first Pod is created until it answers: the lab makes its namespace on the way.
+    let took = live_in(
+        &client,
+        addresses[0],
+        |outcome| outcome.pod().is_some(),
+        || scene.apply_kind(manifest, |kind| kind == "Pod"),
+    )?;
     for address in &addresses {
         for pod in WEB {
             until(&client, *address, |outcome| outcome.pod() == Some(pod))?;
         }
     }
-    let took = live_in(&client, addresses[0], |outcome| outcome.pod().is_some(), || Ok(()))?;
     let inside = scene.pod("web-0")?;
     let mut texts = Vec::new();
     let mut ok = true;

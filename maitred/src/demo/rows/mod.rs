@@ -3,6 +3,7 @@
 mod balancing;
 mod clean;
 mod external;
+mod names;
 mod readiness;
 mod restart;
 mod sticky;
@@ -44,6 +45,10 @@ const ROWS: &[(&str, &str, Row)] = &[
     ("load-balancer", "an ingress address with source ranges", external::load_balancer),
     ("session-affinity", "sessionAffinity: ClientIP with a timeout of 2 s", sticky::affinity),
     ("prefer-same-zone", "trafficDistribution: PreferSameZone", sticky::topology),
+    ("names", "a Service's name by both families, and a name that is not there", names::cluster_ip),
+    ("headless-names", "a headless Service: the Pods' own addresses", names::headless),
+    ("srv", "which port a named port is", names::srv),
+    ("external-name", "an alias", names::external_name),
     ("udp-moves-on", "one UDP socket sends every 10 ms, its Pod dies", udp::moves_on),
     ("proxy-restart", "50 open connections, the proxy gets SIGKILL, Services change, a new proxy", restart::proxy),
     ("verify-clean", "each node's kernel read back and compared with what the API says", clean::verify),

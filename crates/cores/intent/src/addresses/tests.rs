@@ -18,6 +18,7 @@ fn s134_addresses_of_older_servers_are_read_as_they_were_meant() {
         ("s134_empty", "", None),
     ];
     for (id, text, expected) in table {
+        println!("case {id}");
         assert_eq!(parse_address(text), expected.map(|text| text.parse().unwrap()), "{id}");
     }
 }
@@ -36,6 +37,7 @@ fn s134_ranges_too() {
         ("s134_no_number", "10.0.0.0/x", None),
     ];
     for (id, text, expected) in table {
+        println!("case {id}");
         assert_eq!(parse_range(text), expected.map(|text| text.parse().unwrap()), "{id}");
     }
 }
@@ -53,6 +55,7 @@ fn s301_a_service_is_served_in_the_families_of_its_cluster_ips() {
         ("s301_malformed_cluster_ip", mixed(svc("web").ip("10.96")), [0, 0]),
     ];
     for (id, service, expected) in table {
+        println!("case {id}");
         let (addresses, _) = Addresses::of(&service.0);
         let count = |family| {
             let of = addresses.in_family(family);

@@ -50,6 +50,7 @@ fn s302_what_a_slice_contributes() {
         ),
     ];
     for (id, slice, expected) in table {
+        println!("case {id}");
         assert_eq!(short(&[slice], Family::V4), expected, "{id}");
     }
 }
@@ -82,6 +83,7 @@ fn s303_an_entry_that_is_alive_beats_one_that_terminates() {
         ("s303_unready_beats_terminating", [dying("a"), unready("b")], "10.1.0.5:8080 s"),
     ];
     for (id, slices, expected) in table {
+        println!("case {id}");
         assert_eq!(short(&slices, Family::V4), [expected], "{id}");
     }
 }

@@ -33,6 +33,7 @@ fn s306_which_sets_a_port_needs() {
         ("s306_both_local", Local, Local, true, true, true),
     ];
     for (id, internal, external, frontends, cluster, local) in table {
+        println!("case {id}");
         assert_eq!(Uses::of(internal, external, frontends), Uses { cluster, local }, "{id}");
     }
 }
@@ -59,6 +60,7 @@ fn s307_who_is_in_the_two_sets() {
         ("s307_serving_but_not_ready_nor_terminating", &["1 serving here"], &[], &[]),
     ];
     for (id, endpoints, cluster, local) in table {
+        println!("case {id}");
         check(id, endpoints, BOTH, HERE, cluster, local);
         check(id, endpoints, CLUSTER, HERE, cluster, &[]);
         check(id, endpoints, LOCAL, HERE, &[], local);
@@ -111,6 +113,7 @@ fn s308_topology_narrows_the_cluster_set() {
         ("s308_never_for_the_local_set", HERE, &["1 ready here zone=west", "2 ready zone=east"], &[2], &[1]),
     ];
     for (id, place, endpoints, cluster, local) in table {
+        println!("case {id}");
         check(id, endpoints, BOTH, place, cluster, local);
     }
 }
@@ -127,6 +130,7 @@ fn s309_whether_there_is_an_endpoint_anywhere() {
         ("s309_serving_but_not_ready_nor_terminating", &["1 serving here"], false),
     ];
     for (id, endpoints, anywhere) in table {
+        println!("case {id}");
         for uses in [BOTH, CLUSTER, LOCAL] {
             assert_eq!(choose(&endpoints_of(endpoints), uses, HERE).anywhere, anywhere, "{id} {uses:?}");
         }
@@ -134,6 +138,7 @@ fn s309_whether_there_is_an_endpoint_anywhere() {
 }
 
 fn check(id: &str, endpoints: &[&str], uses: Uses, place: Place, cluster: &[u8], local: &[u8]) {
+    println!("case {id}");
     let choice = choose(&endpoints_of(endpoints), uses, place);
     assert_eq!(numbers(&choice.cluster), cluster, "{id}: Cluster set, {uses:?}");
     assert_eq!(numbers(&choice.local), local, "{id}: Local set, {uses:?}");

@@ -71,6 +71,7 @@ fn s319_which_addresses_accept_node_ports() {
         ("s320_loopback_never", ranges(&["127.0.0.0/8", "::1/128"]), Some(node()), &[], &[]),
     ];
     for (id, node_port_addresses, node, v4, v6) in table {
+        println!("case {id}");
         let here = here(Config { node_port_addresses, ..config() }, node.as_ref());
         assert_eq!(here.in_family(Family::V4).accepted, set(v4), "{id}: IPv4");
         assert_eq!(here.in_family(Family::V6).accepted, set(v6), "{id}: IPv6");
@@ -104,6 +105,7 @@ fn s322_detectors_and_their_values() {
         ("s322_prefix_empty", Detector::InterfacePrefix(String::new()), None, unknown(), unknown()),
     ];
     for (id, detector, node, v4, v6) in table {
+        println!("case {id}");
         let here = here(Config { detector, ..config() }, node.as_ref());
         assert_eq!(here.in_family(Family::V4).local_pods, v4, "{id}: IPv4");
         assert_eq!(here.in_family(Family::V6).local_pods, v6, "{id}: IPv6");

@@ -42,6 +42,7 @@ fn s300_which_services_are_ours() {
         ("s301_no_cluster_ip", config(), web().with(|service| service.spec.cluster_ips.clear()), "not ours"),
     ];
     for (id, config, service, expected) in table {
+        println!("case {id}");
         let intent = intent_of(config, [service.event(), here_and_there().event()]);
         assert_eq!(verdict(&intent, POD, CLUSTER_IP), expected, "{id}");
         let node_port = if expected == served { "→ 10.1.0.5* 10.1.1.6*" } else { "not ours" };
@@ -149,6 +150,7 @@ fn s317_the_oldest_service_has_a_contested_frontend() {
         ("s317_without_age_is_youngest", both(unborn(claim("a")), claim("b").born(31)), "→ 10.1.0.2*"),
     ];
     for (id, [a, b], expected) in table {
+        println!("case {id}");
         let slices = [slice("a-1", "a").on("10.1.0.1 node-a"), slice("b-1", "b").on("10.1.0.2 node-a")];
         let events = [a.event(), b.event(), slices[0].event(), slices[1].event()];
         for events in [events.to_vec(), events.iter().rev().cloned().collect()] {
@@ -174,6 +176,7 @@ fn s317_frontends_of_all_kinds_may_be_contested() {
         ("s317_node_port", other().node_port(30080), "node:30080/tcp"),
     ];
     for (id, other, contested) in table {
+        println!("case {id}");
         let intent = intent([other.event(), web().born(1).event()]);
         let problem = format!("Service default/other does not get {contested}: the older Service default/web has it");
         assert_eq!(told(&intent), [problem], "{id}");
@@ -335,6 +338,7 @@ fn s330_serving_ignores_policy_topology_and_termination() {
         ("s330_another_family", "[fd01::1]:8080", false),
     ];
     for (id, endpoint, expected) in table {
+        println!("case {id}");
         for frontend in [cluster_ip, node_port] {
             assert_eq!(intent.is_serving(&frontend, endpoint.parse().unwrap()), expected, "{id} {frontend}");
         }

@@ -54,6 +54,7 @@ fn s312_s313_s314_every_cell_of_the_table_of_frontends() {
         ("s311_none_both_local_outside", none(), "Local", "Local", OUTSIDE, "reject", "reject"),
     ];
     for (id, endpoints, internal, external, client, at_cluster_ip, outside) in table {
+        println!("case {id}");
         let intent = intent([web().policies(internal, external).event(), endpoints.event()]);
         assert_eq!(verdict(&intent, client, CLUSTER_IP), at_cluster_ip, "{id}: cluster IP");
         for frontend in [EXTERNAL_IP, LOAD_BALANCER_IP, NODE_PORT] {
@@ -71,6 +72,7 @@ fn s309_itp_local_alone_still_knows_of_endpoints_elsewhere() {
         ("s309_down_elsewhere", "10.1.1.6 node-b down", "reject"),
     ];
     for (id, endpoint, expected) in table {
+        println!("case {id}");
         let intent = intent([only_cluster_ip.event(), slice("web-1", "web").on(endpoint).event()]);
         assert_eq!(verdict(&intent, POD, CLUSTER_IP), expected, "{id}");
     }
@@ -107,6 +109,7 @@ fn s314_masquerade_of_the_cluster_ip_follows_the_settings() {
         ("s314_another_nodes_pod", with(everywhere, false), "10.1.1.9%eth0", "→ 10.1.0.5 10.1.1.6"),
     ];
     for (id, config, client, expected) in table {
+        println!("case {id}");
         let intent = intent_of(config, [web().event(), here_and_there().event()]);
         assert_eq!(verdict(&intent, client, CLUSTER_IP), expected, "{id}");
     }
@@ -151,6 +154,7 @@ fn s316_source_ranges_guard_load_balancer_addresses_only() {
         ("s316_vip_as_source_node", guarded.range("192.168.0.0/24"), "198.51.100.2", LOAD_BALANCER_IP, open),
     ];
     for (id, service, client, frontend, expected) in table {
+        println!("case {id}");
         let intent = intent([service.event(), here_and_there().event()]);
         assert_eq!(verdict(&intent, client, frontend), expected, "{id}");
     }
@@ -166,6 +170,7 @@ fn s316_ranges_that_hold_everybody_are_no_guard() {
         ("s316_only_another_family", web().range("::/0"), false),
     ];
     for (id, service, guarded) in table {
+        println!("case {id}");
         let intent = intent([service.event()]);
         assert_eq!(rule_at(&intent, LOAD_BALANCER_IP).sources != Sources::Any, guarded, "{id}");
         for frontend in [CLUSTER_IP, EXTERNAL_IP] {
@@ -200,6 +205,7 @@ fn s343_the_guard_speaks_before_no_endpoint() {
         ("s343_none_here_in_range", "Local", slice("web-1", "web").on("10.1.1.6 node-b"), OUTSIDE, "drop"),
     ];
     for (id, policy, endpoints, client, expected) in table {
+        println!("case {id}");
         let intent = intent([guarded.clone().policies("Cluster", policy).event(), endpoints.event()]);
         assert_eq!(verdict(&intent, client, LOAD_BALANCER_IP), expected, "{id}");
     }
@@ -223,6 +229,7 @@ fn s341_what_no_service_has_does_not_leave_the_service_ranges() {
         ("s341_elsewhere_v6", "[fd97::1]:80", "not ours"),
     ];
     for (id, to, expected) in table {
+        println!("case {id}");
         for client in [POD, HOST, OUTSIDE] {
             assert_eq!(verdict(&intent, client, to), expected, "{id} from {client}");
         }
@@ -246,6 +253,7 @@ fn s301_ingresses_in_mode_proxy_and_names_are_not_programmed() {
         ("s301_name", name, "not ours"),
     ];
     for (id, service, expected) in table {
+        println!("case {id}");
         let intent = intent([service.event(), here_and_there().event()]);
         assert_eq!(verdict(&intent, OUTSIDE, LOAD_BALANCER_IP), expected, "{id}");
         assert_eq!(verdict(&intent, OUTSIDE, EXTERNAL_IP), "→ 10.1.0.5* 10.1.1.6*", "{id}");
@@ -261,6 +269,7 @@ fn s306_each_external_frontend_alone_makes_etp_local_count() {
         ("s306_node_port", bare().node_port(30080), NODE_PORT),
     ];
     for (id, service, frontend) in table {
+        println!("case {id}");
         let intent = intent([service.event(), here_and_there().event()]);
         assert_eq!(verdict(&intent, OUTSIDE, frontend), "→ 10.1.0.5", "{id}");
         assert_eq!(verdict(&intent, POD, frontend), "→ 10.1.0.5 10.1.1.6", "{id}");
@@ -276,6 +285,7 @@ fn s324_affinity_is_on_every_frontend_and_has_a_default() {
         ("s324_no_config", web().with(|service| service.spec.session_affinity = "ClientIP".to_owned()), Some(10_800)),
     ];
     for (id, service, timeout_s) in table {
+        println!("case {id}");
         let intent = intent([service.event(), here_and_there().event()]);
         let rules = &intent.model(Family::V4).frontends;
         assert_eq!(rules.len(), 4, "{id}");

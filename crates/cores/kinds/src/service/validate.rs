@@ -10,7 +10,7 @@ use super::spec::{
 };
 use crate::fields::Mistakes;
 use crate::ip::Stored;
-use crate::{ip, json as pointers, syntax};
+use crate::{ip, json, syntax};
 
 const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
@@ -267,7 +267,7 @@ fn check_source_ranges(object: &Value, spec: &Spec, old: Option<&Spec>, mistakes
         for (index, range) in spec.load_balancer_source_ranges.iter().enumerate() {
             ip::range(&format!("{field}[{index}]"), range.trim(), &stored, mistakes);
         }
-    } else if let Some(list) = pointers::pairs(object, "/metadata/annotations").find(|(key, _)| *key == SOURCE_RANGES) {
+    } else if let Some(list) = json::pairs(object, "/metadata/annotations").find(|(key, _)| *key == SOURCE_RANGES) {
         let field = format!("metadata.annotations[{SOURCE_RANGES}]");
         if !spec.is_load_balancer() {
             mistakes.forbidden(field.as_str(), ONLY_LOAD_BALANCER);

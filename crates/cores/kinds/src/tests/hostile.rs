@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Cluster, NOW};
-use crate::{Kind, Pod, Service, ServiceCidr, all, deletion, event, metadata, namespace, shape};
+use crate::{Kind, Pod, Service, ServiceCidr, all, deletion, event, metadata, namespace, repair, shape};
 
 /// JSON with the kinds' own field names in it, so that it gets past the surface.
 fn hostile() -> impl Strategy<Value = Value> {
@@ -120,7 +120,13 @@ fn plausible_fields(fields: &'static shape::Fields, depth: u32) -> BoxedStrategy
 fn exercise(kind: &dyn Kind, new: &Value, old: &Value) {
     let cluster = Cluster::with(&["10.96.0.0/24", "fd00::/108"]);
     let context = cluster.context();
-    let created = kind.create(new.clone(), &context);
+    let mut named = new.clone();
+    if named.is_object() {
+        // A valid name lets the rest be looked at too.
+        named["metadata"] = super::object(kind, serde_json::json!({}))["metadata"].clone();
+    }
+    let _ = kind.create(new.clone(), &context);
+    let created = kind.create(named, &context);
     let _ = kind.update(new.clone(), old, &context);
     let _ = kind.update_status(new.clone(), old, &context);
     if let Ok(admitted) = created {
@@ -144,6 +150,7 @@ fn exercise(kind: &dyn Kind, new: &Value, old: &Value) {
         event::from_events_v1(&event::to_events_v1(&object));
         ServiceCidr::ranges(&object);
         let _ = namespace::finalize(object.clone(), old);
+        repair::addresses(std::slice::from_ref(&object), std::slice::from_ref(old), &cluster.ranges, NOW);
     }
 }
 

@@ -27,6 +27,7 @@ fn letters(endpoints: &[Endpoint]) -> String {
 
 /// Slices are named 0, 1, 2, … in the order given. The outcome reads `rewritten | new | emptied`.
 fn check(id: &str, len_max: usize, existing: &[&str], desired: &str, expected: &str) {
+    println!("case {id}");
     let slices: Vec<EndpointSlice> = existing
         .iter()
         .enumerate()

@@ -6,32 +6,24 @@ use std::net::IpAddr;
 
 use api::Protocol;
 
-use super::{AddressSpans, EndpointNode, Own, PortNode, ServiceNode, Services, Span, SrvTarget};
+use super::{AddressSpans, EndpointNode, Own, PortNode, SELF, ServiceNode, Services, Span, SrvTarget, upper_half};
 use crate::facts::{ServiceFacts, SliceFacts};
 
-/// A Service and its slices by name, as far as they are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub service: Option<ServiceFacts>,
-    pub slices: BTreeMap<Box<str>, SliceFacts>,
-}
-
-impl Owner {
-    /// Whether nothing is known any more.
-    pub fn is_empty(&self) -> bool {
-        self.service.is_none() && self.slices.is_empty()
-    }
+/// A Service and its slices, as far as they are known, for use in a build.
+pub(crate) struct OwnerFacts {
+    pub service: ServiceFacts,
+    pub slices: Vec<SliceFacts>,
 }
 
 impl Services {
-    /// Builds the part of one shard. `owners` come in the order of their keys.
+    /// Builds the part of one shard. Owners come in the order of their hashes and keys.
     pub fn build<'a>(
-        owners: impl Iterator<Item = (&'a Box<[u8]>, &'a Owner)>,
+        owners: impl Iterator<Item = (&'a [u8], u64, OwnerFacts)>,
         ignore_empty_services: bool,
     ) -> Services {
         let mut builder = Builder::default();
-        for (key, owner) in owners {
-            builder.owner(key, owner, ignore_empty_services);
+        for (key, hash, owner) in owners {
+            builder.owner((key, hash), &owner, ignore_empty_services);
         }
         builder.finish()
     }
@@ -40,6 +32,7 @@ impl Services {
 #[derive(Default)]
 struct Builder {
     arena: Vec<u8>,
+    hashes: Vec<u32>,
     nodes: Vec<ServiceNode>,
     endpoints: Vec<EndpointNode>,
     ports: Vec<PortNode>,
@@ -54,22 +47,22 @@ struct Group {
     numbers: BTreeSet<u16>,
 }
 
+/// How many addresses may share a label: more than any reply holds, and their bytes fit a 16-bit length.
+const GROUP_MAX: usize = 4095;
+
 type Groups = BTreeMap<Box<[u8]>, Group>;
 type PortTargets = BTreeMap<(Box<[u8]>, Protocol), BTreeSet<SrvTarget>>;
 
 impl Builder {
-    fn owner(&mut self, key: &[u8], owner: &Owner, ignore_empty_services: bool) {
-        let Some(service) = &owner.service else { return };
+    fn owner(&mut self, (key, hash): (&[u8], u64), owner: &OwnerFacts, ignore_empty_services: bool) {
+        let service = &owner.service;
         let groups = groups(owner);
         let is_cluster_ip = matches!(service, ServiceFacts::ClusterIp { .. });
         if ignore_empty_services && is_cluster_ip && groups.is_empty() {
             return;
         }
+        // The Service's addresses stand behind its key: the commonest answer reads them together.
         let key = self.bytes(key);
-        let endpoints = match service {
-            ServiceFacts::External(_) => Span::default(),
-            _ => self.endpoints(&groups),
-        };
         let own = match service {
             ServiceFacts::ClusterIp { addresses, .. } => Own::ClusterIp(self.addresses(addresses.iter().copied())),
             ServiceFacts::Headless => {
@@ -78,26 +71,38 @@ impl Builder {
             }
             ServiceFacts::External(name) => Own::External(self.bytes(name.wire())),
         };
+        let endpoints = match service {
+            ServiceFacts::External(_) => Span::default(),
+            _ => self.endpoints(&groups),
+        };
         let by_port = port_targets(service, owner, &groups);
         let all: BTreeSet<SrvTarget> = by_port.values().flatten().copied().collect();
         let targets = push_all(&mut self.targets, all.into_iter());
         let ports = self.ports(by_port);
+        self.hashes.push(upper_half(hash));
         self.nodes.push(ServiceNode { key, own, ports, targets, endpoints });
     }
 
     fn endpoints(&mut self, groups: &Groups) -> Span {
         // Most endpoints of a Service serve the same ports; those share one list.
         let mut shared: BTreeMap<&BTreeSet<u16>, Span> = BTreeMap::new();
-        let start = self.endpoints.len();
+        let first = self.endpoints.len();
         for (label, group) in groups {
             let numbers = *shared
                 .entry(&group.numbers)
                 .or_insert_with(|| push_all(&mut self.numbers, group.numbers.iter().copied()));
-            let label = self.bytes(label);
-            let addresses = self.addresses(group.addresses.iter().copied());
-            self.endpoints.push(EndpointNode { label, addresses, numbers });
+            let start = self.bytes(label).start;
+            let addresses = self.addresses(group.addresses.iter().copied().take(GROUP_MAX));
+            self.endpoints.push(EndpointNode {
+                start,
+                numbers: numbers.start,
+                numbers_count: numbers.length as u16,
+                v4_length: addresses.v4.length as u16,
+                v6_length: addresses.v6.length as u16,
+                label_length: label.len() as u8,
+            });
         }
-        span(start, self.endpoints.len())
+        span(first, self.endpoints.len())
     }
 
     /// Ports without a name have SRV records at the Service's name only (S-407).
@@ -128,6 +133,7 @@ impl Builder {
     fn finish(self) -> Services {
         Services {
             arena: self.arena.into(),
+            hashes: self.hashes.into(),
             nodes: self.nodes.into(),
             endpoints: self.endpoints.into(),
             ports: self.ports.into(),
@@ -138,9 +144,9 @@ impl Builder {
 }
 
 /// The ready endpoints by label, with the numbers of the ports of every slice they are in.
-fn groups(owner: &Owner) -> Groups {
+fn groups(owner: &OwnerFacts) -> Groups {
     let mut groups = Groups::new();
-    for slice in owner.slices.values() {
+    for slice in &owner.slices {
         for endpoint in &slice.endpoints {
             let group = groups.entry(endpoint.label()).or_default();
             group.addresses.insert(endpoint.address);
@@ -151,20 +157,20 @@ fn groups(owner: &Owner) -> Groups {
 }
 
 /// SRV records by port: of a ClusterIP Service its own ports, of a headless one the endpoints' (S-407).
-fn port_targets(service: &ServiceFacts, owner: &Owner, groups: &Groups) -> PortTargets {
+fn port_targets(service: &ServiceFacts, owner: &OwnerFacts, groups: &Groups) -> PortTargets {
     let mut by_port = PortTargets::new();
     match service {
         ServiceFacts::ClusterIp { ports, .. } => {
             for port in ports {
-                let target = SrvTarget { endpoint: None, port: port.port };
+                let target = SrvTarget { endpoint: SELF, port: port.port };
                 by_port.entry((port.name.clone(), port.protocol)).or_default().insert(target);
             }
         }
         ServiceFacts::Headless => {
             let places: BTreeMap<&[u8], u32> = groups.keys().map(|label| &**label).zip(0..).collect();
-            for slice in owner.slices.values() {
+            for slice in &owner.slices {
                 for endpoint in &slice.endpoints {
-                    let endpoint = Some(places[&*endpoint.label()]);
+                    let endpoint = places[&*endpoint.label()];
                     for port in &slice.ports {
                         let target = SrvTarget { endpoint, port: port.port };
                         by_port.entry((port.name.clone(), port.protocol)).or_default().insert(target);

@@ -33,6 +33,9 @@ pub(super) async fn delete_collection(server: &ApiServer, call: &Call) -> Result
     Ok(json_response(StatusCode::OK, listing::render(&call.served, &listed)))
 }
 
+/// Namespaces that Kubernetes lets nobody delete.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 enum Deleted {
     /// It stays until its grace period is over or its finalizers are gone.
     Marked(Value),
@@ -64,6 +67,9 @@ fn options(call: &Call) -> Result<DeleteOptions, Status> {
 async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
     let facts = call.served.facts();
     let name = key.rsplit('/').next().unwrap_or_default();
+    if facts.kind == "Namespace" && IMMORTAL.contains(&name) {
+        return Err(Status::forbidden(facts, name, "this namespace may not be deleted"));
+    }
     for _ in 0..ATTEMPTS {
         let stored = inner.store().get(key, None).await?;
         let stored = stored.ok_or_else(|| Status::not_found(facts, name))?;

@@ -80,7 +80,7 @@ pub(super) async fn store(
         None => Expect::Absent(key.into()),
     });
     if old.is_none() && call.served.facts().namespaced {
-        transaction.expect.push(live_namespace(inner, call).await?);
+        transaction.expect.push(live_namespace(inner, call, object::name(&admitted.object)).await?);
     }
     transaction.writes.push(Write::Put(key.into(), object::encode(admitted.object.clone())));
     claims::add(&mut transaction, &admitted.object, &admitted.claims, &admitted.releases, &call.now);
@@ -104,7 +104,7 @@ pub(super) async fn commit(inner: &Inner, transaction: Transaction) -> Result<Ou
 }
 
 /// That the namespace exists and is not being deleted: nothing new can appear in it behind the back of its deletion.
-async fn live_namespace(inner: &Inner, call: &Call) -> Result<Expect, Status> {
+async fn live_namespace(inner: &Inner, call: &Call, name: &str) -> Result<Expect, Status> {
     let facts = registry::plural("namespaces").facts();
     let key = keys::object(facts, "", call.namespace());
     let stored = inner.store().get(&key, None).await?;
@@ -113,7 +113,7 @@ async fn live_namespace(inner: &Inner, call: &Call) -> Result<Expect, Status> {
     if namespace["metadata"]["deletionTimestamp"].is_string() {
         let why =
             format!("unable to create new content in namespace {} because it is being terminated", call.namespace());
-        let mut status = Status::forbidden(call.served.facts(), call.name(), &why);
+        let mut status = Status::forbidden(call.served.facts(), name, &why);
         let cause = serde_json::json!({
             "reason": "NamespaceTerminating",
             "message": format!("namespace {} is being terminated", call.namespace()),

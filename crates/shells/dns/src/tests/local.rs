@@ -52,6 +52,8 @@ fn s414_before_the_first_sync_answers_are_failures_and_afterwards_not() {
     let running = Running::start_unsynced(config, cluster());
     let absent = query(1, "absent.shop.svc.cluster.local", 1);
     assert_eq!(summary(&running.udp(&absent)).rcode, 2);
+    eventually("what is known is answered", || summary(&running.udp(&query(1, WEB, 1))).answers == 1);
+    assert_eq!(summary(&running.udp(&absent)).rcode, 2);
     (0..3).for_each(|_| running.tell(Input::Synced));
     eventually("synced", || summary(&running.udp(&absent)).rcode == 3);
 }
@@ -147,6 +149,7 @@ fn s420_silent_and_slow_connections_are_closed() {
         ("s420-half-a-query", b"\0\x20ab"),
         ("s420-short", b"\0\x01x"),
     ] {
+        println!("case {id}");
         let mut stream = running.connect();
         stream.write_all(bytes).unwrap();
         let end = stream.read(&mut [0]);

@@ -27,6 +27,7 @@ async fn a_full_or_broken_disk_makes_the_store_read_only_and_loses_nothing() {
         ("error on write", on_write, io::ErrorKind::Other, "check that disk"),
         ("error on sync", on_sync, io::ErrorKind::Other, "check that disk"),
     ] {
+        println!("case {id}");
         let disk = SimFiles::new();
         let store = open(&disk);
         let mut watch = store.watch("", 0).await.unwrap();

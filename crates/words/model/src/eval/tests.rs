@@ -130,6 +130,7 @@ fn a_packet_gets_its_verdict() {
         ("s341_elsewhere", "10.1.0.9%veth1", "203.0.113.1:80", "not ours"),
     ];
     for (id, from, to, expected) in table {
+        println!("case {id}");
         let (verdict, trace) = eval(&packet(from, to), &model());
         assert_eq!(short(&verdict), expected, "{id}\n{trace}");
     }
@@ -152,6 +153,7 @@ fn s322_each_detector_knows_local_pods() {
         ("s322_none_host", LocalPods::Unknown, "10.1.0.9", ClientClass::Host),
     ];
     for (id, local_pods, from, expected) in table {
+        println!("case {id}");
         assert_eq!(ClientClass::of(&packet(from, "10.96.0.10:80"), &local_pods), expected, "{id}");
     }
 }

@@ -19,6 +19,7 @@ fn s117_addresses_that_cannot_be_allocated() {
             "spec.clusterIPs: Invalid value: [\"fd01::1\"]: failed to allocate IP fd01::1: the provided IP (fd01::1) is not in the valid range. The range of valid IPs is fd00::/112"),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(Service.create(service(spec), &cluster.context())), [expected], "{id}");
     }
 }
@@ -107,6 +108,7 @@ fn s117_transitions_claim_and_release() {
             json!({"selector": {"a": "c"}}), vec![], vec![]),
     ];
     for (id, spec, patch, claims, releases) in cases {
+        println!("case {id}");
         let admitted = patched(&dual(), spec, patch).unwrap_or_else(|refusal| panic!("{id}: {refusal:?}"));
         assert_eq!((admitted.claims, admitted.releases), (claims, releases), "{id}");
     }
@@ -155,6 +157,7 @@ fn s116_lists_are_shortened_only_by_asking_for_one_family() {
             "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": must be 'SingleStack' to release the secondary IP family"),
     ];
     for (id, spec, patch, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(patched(&dual(), spec, patch)), [expected], "{id}");
     }
 }

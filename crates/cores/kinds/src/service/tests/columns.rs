@@ -29,6 +29,7 @@ fn s104_service_rows() {
             json!(["web", "ExternalName", "<none>", "example.com", "<none>", "5m", "<none>"])),
     ];
     for (id, spec, status, expected) in cases {
+        println!("case {id}");
         assert_eq!(Value::from(row(spec, status)), expected, "{id}");
     }
 }

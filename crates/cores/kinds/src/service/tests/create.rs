@@ -40,6 +40,7 @@ fn s111_defaults() {
             json!({"internalTrafficPolicy": null, "externalTrafficPolicy": null, "ports": null})),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         expect(id, &created(&single(), spec).object, &expected);
     }
 }
@@ -78,6 +79,7 @@ fn s112_s114_families_and_policy() {
             json!({"ipFamilies": null, "ipFamilyPolicy": null, "clusterIP": null, "clusterIPs": null})),
     ];
     for (id, cluster, spec, expected) in cases {
+        println!("case {id}");
         expect(id, &created(&cluster, spec).object, &expected);
     }
 }
@@ -104,6 +106,7 @@ fn s115_families_that_cannot_be_had() {
             "spec.clusterIPs[0]: Invalid value: \"fd00::9\": expected an IPv4 value as indicated by `ipFamilies[0]`"),
     ];
     for (id, cluster, spec, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(Service.create(service(spec), &cluster.context())), [expected], "{id}");
     }
 }
@@ -138,6 +141,7 @@ fn s110_older_objects_are_completed_when_read() {
             json!({"ipFamilies": ["IPv6", "IPv4"], "ipFamilyPolicy": "RequireDualStack"})),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         let mut object = service(spec);
         Service.read(&mut object);
         expect(id, &object, &expected);
@@ -190,6 +194,7 @@ fn s108_allocation_comes_before_validation() {
             vec!["spec.clusterIPs: Invalid value: [\"10.96.0.8\"]: first value must match `clusterIP`"]),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(Service.create(service(spec), &cluster.context())), expected, "{id}");
     }
 }

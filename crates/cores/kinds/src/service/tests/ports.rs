@@ -17,6 +17,7 @@ fn s135_who_gets_node_ports() {
         ("s135_cluster_ip",                   json!({}), false),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         assert_eq!(node_ports(&created(&single(), spec).object)[0] != 0, expected, "{id}");
     }
     let explicit = json!({
@@ -124,6 +125,7 @@ fn s137_node_ports_that_cannot_be_allocated() {
             "spec.ports[1].nodePort: Invalid value: 30081: provided port is already allocated"),
     ];
     for (id, ports, expected) in cases {
+        println!("case {id}");
         let new = service(json!({"type": "NodePort", "ports": ports}));
         assert_eq!(mistakes(Service.create(new, &cluster.context())), [expected], "{id}");
     }
@@ -146,6 +148,7 @@ fn s137_health_check_ports_fail_as_internal_errors() {
             "failed to allocate requested HealthCheck NodePort 80: provided port is not in the valid range. The range of valid ports is 30000-32767"),
     ];
     for (id, new, expected) in cases {
+        println!("case {id}");
         assert_eq!(
             Service.create(new, &cluster.context()).unwrap_err(),
             Refusal::Internal(expected.to_owned()),

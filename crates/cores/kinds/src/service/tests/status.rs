@@ -33,6 +33,7 @@ fn s133_ingress() {
             format!("{entry}.hostname: Invalid value: \"192.0.2.1\": must be a DNS name, not an IP address")),
     ];
     for (id, spec, ingress, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(with_ingress(&single(), spec, ingress)), [expected], "{id}");
     }
     let proxy =

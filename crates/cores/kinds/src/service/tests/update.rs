@@ -32,6 +32,7 @@ fn s118_what_a_manifest_leaves_out_is_carried_over() {
             json!({"healthCheckNodePort": 30099})),
     ];
     for (id, old, new, expected) in cases {
+        println!("case {id}");
         let admitted = replaced(&dual(), old, new).unwrap_or_else(|refusal| panic!("{id}: {refusal:?}"));
         expect(id, &admitted.object, &expected);
     }
@@ -96,6 +97,7 @@ fn s119_cluster_ip_may_not_change_once_set() {
                 "spec.sessionAffinity: Unsupported value: \"x\": supported values: \"ClientIP\", \"None\""]),
     ];
     for (id, old, patch, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(patched(&dual(), old, patch)), expected, "{id}");
     }
 }
@@ -128,6 +130,7 @@ fn s119_what_may_change_after_all() {
             json!({"clusterIPs": ["10.96.0.9", "fd00::9"]})),
     ];
     for (id, old, patch, expected) in cases {
+        println!("case {id}");
         let admitted = patched(&dual(), old, patch).unwrap_or_else(|refusal| panic!("{id}: {refusal:?}"));
         expect(id, &admitted.object, &expected);
     }
@@ -178,6 +181,7 @@ fn s121_a_change_of_type_cleans_up() {
             json!({"externalTrafficPolicy": null})),
     ];
     for (id, old, patch, expected) in cases {
+        println!("case {id}");
         let admitted = patched(&single(), old, patch).unwrap_or_else(|refusal| panic!("{id}: {refusal:?}"));
         expect(id, &admitted.object, &expected);
     }
@@ -215,6 +219,7 @@ fn s121_what_the_client_changed_too_is_refused_instead() {
             "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"),
     ];
     for (id, patch, expected) in cases {
+        println!("case {id}");
         assert_eq!(mistakes(patched(&single(), old.clone(), patch)), [expected], "{id}");
     }
 }
@@ -230,6 +235,7 @@ fn s130_the_class_may_not_change_while_it_is_a_load_balancer() {
         ("s130_from_nothing", without, json!({"loadBalancerClass": "example.com/lb"}), "\"example.com/lb\""),
     ];
     for (id, old, patch, shown) in cases {
+        println!("case {id}");
         let expected = format!("spec.loadBalancerClass: Invalid value: {shown}: may not change once set");
         assert_eq!(mistakes(patched(&single(), old, patch)), [expected], "{id}");
     }

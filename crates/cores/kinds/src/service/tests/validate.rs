@@ -43,6 +43,7 @@ fn s120_addresses_and_families() {
             vec!["spec.type: Unsupported value: \"Ingress\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\""]),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         check(id, spec, &expected);
     }
 }
@@ -62,6 +63,7 @@ fn s122_names() {
         ("s122_no_hyphen_at_the_end", "web-", vec![format!("metadata.name: Invalid value: \"web-\": {LABEL}")]),
     ];
     for (id, name, expected) in cases {
+        println!("case {id}");
         let mut new = service(json!({}));
         new["metadata"]["name"] = json!(name);
         let result = Service.create(new, &dual().context());
@@ -106,6 +108,7 @@ fn s123_ports() {
             vec!["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"]),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         check(id, spec, &expected);
     }
 }
@@ -169,6 +172,7 @@ fn s126_session_affinity() {
             vec!["spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 86401: must be greater than 0 and less than 86400"]),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         check(id, spec, &expected);
     }
     created(
@@ -219,6 +223,7 @@ fn s127_external_ips() {
         ("s127_link_local_multicast_v6", "ff02::1", "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
     ];
     for (id, address, detail) in cases {
+        println!("case {id}");
         let expected = format!("spec.externalIPs[0]: Invalid value: \"{address}\": {detail}");
         check(id, json!({"externalIPs": [address]}), &[&expected]);
     }
@@ -309,6 +314,7 @@ fn s131_traffic_policies() {
             "spec.healthCheckNodePort: Invalid value: 30099: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         check(id, spec, &[expected]);
     }
     created(&dual(), json!({"externalIPs": ["192.0.2.1"], "externalTrafficPolicy": "Local"}));
@@ -354,6 +360,7 @@ fn s134_addresses_must_be_written_plainly() {
             "spec.LoadBalancerSourceRanges[0]: Invalid value: \"192.0.2.0/024\": must not have leading 0s in prefix length"),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         check(id, spec, &[expected]);
     }
 }
@@ -386,6 +393,7 @@ fn s134_warnings() {
             vec!["spec.loadBalancerSourceRanges[0]: CIDR value \"192.0.2.7/24\" is ambiguous in this context (should be \"192.0.2.0/24\" or \"192.0.2.7/32\"?)"]),
     ];
     for (id, spec, expected) in cases {
+        println!("case {id}");
         assert_eq!(created(&dual(), spec).warnings, expected, "{id}");
     }
     let warnings = |spec| created(&dual(), spec).warnings.join("\n");

@@ -1,0 +1,97 @@
+//! Names: what the cluster's DNS answers, asked at the DNS Service's own cluster IP.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use lab::{DnsAnswer, RecordType, dns_ask};
+
+use super::super::scene::{PATIENCE, Scene};
+use super::Seen;
+use super::balancing::WEB;
+
+/// The tenth address of the Service range (S-428).
+const DNS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 96, 0, 10)), 53);
+const ZONE: &str = "default.svc.cluster.local";
+
+/// Asks until the answer is as wanted; the last answer otherwise.
+fn ask(
+    scene: &Scene,
+    name: &str,
+    kind: RecordType,
+    wanted: impl Fn(&DnsAnswer) -> bool,
+) -> anyhow::Result<Option<DnsAnswer>> {
+    let client = scene.pod("web-0")?;
+    let begun = Instant::now();
+    loop {
+        let answer = dns_ask(&client, DNS, name, kind, Duration::from_millis(500))?;
+        if answer.as_ref().is_some_and(&wanted) || begun.elapsed() > PATIENCE {
+            return Ok(answer);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is(answer: &Option<DnsAnswer>, expected: &BTreeSet<String>) -> bool {
+    answer.as_ref().is_some_and(|answer| {
+        answer.code == 0 && answer.authoritative && answer.answers.iter().cloned().collect::<BTreeSet<_>>() == *expected
+    })
+}
+
+fn shown(answer: &Option<DnsAnswer>) -> String {
+    answer.as_ref().map_or("no answer".to_owned(), |answer| match answer.code {
+        0 => answer.answers.join(" "),
+        3 => "no such name".to_owned(),
+        code => format!("code {code}"),
+    })
+}
+
+pub(super) fn cluster_ip(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let mut ok = true;
+    let mut texts = Vec::new();
+    for address in scene.cluster_ips("web", 80)? {
+        let kind = if address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+        let expected = BTreeSet::from([address.ip().to_string()]);
+        let answer = ask(scene, &format!("web.{ZONE}"), kind, |answer| is(&Some(answer.clone()), &expected))?;
+        ok &= is(&answer, &expected);
+        texts.push(format!("{kind:?} {}", shown(&answer)));
+    }
+    let absent = ask(scene, &format!("absent.{ZONE}"), RecordType::A, |answer| answer.code == 3)?;
+    ok &= absent.as_ref().is_some_and(|answer| answer.code == 3);
+    Ok(Seen::new(ok, format!("web: {}; absent: {}", texts.join(", "), shown(&absent))))
+}
+
+pub(super) fn headless(scene: &mut Scene) -> anyhow::Result<Seen> {
+    scene.apply(include_str!("../../../../examples/names.yaml"))?;
+    let mut ok = true;
+    let mut texts = Vec::new();
+    for kind in [RecordType::A, RecordType::Aaaa] {
+        let expected: BTreeSet<String> = pod_addresses(scene, kind == RecordType::A);
+        let answer = ask(scene, &format!("web-pods.{ZONE}"), kind, |answer| is(&Some(answer.clone()), &expected))?;
+        ok &= is(&answer, &expected) && expected.len() == WEB.len();
+        texts.push(format!("{kind:?} {}", shown(&answer)));
+    }
+    Ok(Seen::new(ok, texts.join(", ")))
+}
+
+fn pod_addresses(scene: &Scene, v4: bool) -> BTreeSet<String> {
+    let pods = WEB.iter().filter_map(|pod| scene.lab.pod(pod));
+    pods.flat_map(|pod| pod.ips().iter().filter(|ip| ip.is_ipv4() == v4).map(|ip| ip.to_string()).collect::<Vec<_>>())
+        .collect()
+}
+
+pub(super) fn srv(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let expected = BTreeSet::from([format!("0 100 80 web.{ZONE}.")]);
+    let name = format!("_http._tcp.web.{ZONE}");
+    let answer = ask(scene, &name, RecordType::Srv, |answer| is(&Some(answer.clone()), &expected))?;
+    Ok(Seen::new(is(&answer, &expected), format!("_http._tcp.web: {}", shown(&answer))))
+}
+
+pub(super) fn external_name(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let target = format!("web.{ZONE}.");
+    let address = scene.cluster_ip("web", 80)?.ip().to_string();
+    let expected = BTreeSet::from([target, address]);
+    let name = format!("elsewhere.{ZONE}");
+    let answer = ask(scene, &name, RecordType::A, |answer| is(&Some(answer.clone()), &expected))?;
+    Ok(Seen::new(is(&answer, &expected), format!("elsewhere: {}", shown(&answer))))
+}

@@ -1,0 +1,23 @@
+//! The demonstration is the acceptance test: every check of it holds.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn every_check_of_the_demo_holds() {
+    if let Err(reason) = kernel::process::can_make_namespaces() {
+        println!("SKIP: the demo needs network namespaces: {reason}");
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_maitred")).args(["demo", "-o", "json"]).output().expect("it runs");
+    let said: Value = serde_json::from_slice(&output.stdout).expect("standard output is one JSON object");
+    let checks = said["checks"].as_array().expect("a list of checks");
+    for check in checks {
+        println!("{} {}: {}", if check["ok"] == true { "ok" } else { "FAILED" }, check["name"], check["detail"]);
+    }
+    assert!(checks.iter().all(|check| check["ok"] == true), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(checks.len(), 17);
+    assert!(output.status.success());
+    assert!(said["elapsed_ms"].as_f64().is_some());
+}
