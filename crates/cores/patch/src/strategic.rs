@@ -17,6 +17,9 @@ enum ListMerge {
     Primitive,
 }
 
+/// The most items of a list that is merged by key: merging compares each with each.
+const ITEMS_MAX: usize = 5_000;
+
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const ELEMENT_ORDER: &str = "$setElementOrder/";
@@ -117,6 +120,9 @@ fn primitives(old: &[Value], patch: &[Value]) -> Vec<Value> {
 }
 
 fn objects(lists: &Lists, path: &str, key: &str, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, Error> {
+    if patch.len() > ITEMS_MAX {
+        return Err(malformed(path, &format!("{} items, the most that are merged by key is {ITEMS_MAX}", patch.len())));
+    }
     let replaces =
         patch.iter().any(|item| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1));
     let mut merged = if replaces { Vec::new() } else { old.to_vec() };
@@ -141,7 +147,7 @@ fn objects(lists: &Lists, path: &str, key: &str, old: &[Value], patch: &[Value])
     Ok(merged)
 }
 
-/// Puts the items that the client named into its order; each other item stays behind its predecessor.
+/// Puts the items that the client named into its order; each other item stays where it is.
 fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     let id = |item: &Value| match how {
         ListMerge::ByKey(key) => item.get(key).cloned().unwrap_or(Value::Null),
@@ -149,7 +155,7 @@ fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     };
     let place = |item: &Value| wanted.iter().position(|other| id(other) == id(item));
     let mut named: Vec<Value> = list.iter().filter(|item| place(item).is_some()).cloned().collect();
-    named.sort_by_key(|item| place(item));
+    named.sort_by_cached_key(|item| place(item));
     let mut named = named.into_iter();
     for item in list.iter_mut().filter(|item| place(item).is_some()) {
         *item = named.next().expect("as many places as named items");

@@ -12,6 +12,7 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use store::{Event, KeyValue, Range, Revision};
+use tokio::time::Instant;
 
 use crate::listing::{Selection, revision};
 use crate::registry::Served;
@@ -69,7 +70,7 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Response<Bod
         head.push(watcher.bookmark(after, true));
     }
     let bookmarks = query.allow_watch_bookmarks.then(|| server.clone());
-    let timeout = query.timeout_s.map_or(TIMEOUT, Duration::from_secs);
+    let timeout = query.timeout_s.filter(|seconds| *seconds > 0).map_or(TIMEOUT, Duration::from_secs);
     Ok(streaming(lines(watcher, head, changes, bookmarks, timeout)))
 }
 
@@ -81,7 +82,7 @@ fn lines(
     bookmarks: Option<ApiServer>,
     timeout: Duration,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    let live = Live { watcher, changes, bookmarks };
+    let live = Live { watcher, changes, bookmarks, bookmark_at: Instant::now() + BOOKMARK_EVERY };
     let live = stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) });
     stream::iter(head).chain(live).take_until(tokio::time::sleep(timeout)).map(Ok)
 }
@@ -92,6 +93,8 @@ struct Live {
     changes: store::Watch,
     /// Where the newest revision is read, for a client that wants bookmarks.
     bookmarks: Option<ApiServer>,
+    /// When the client is to hear of the newest revision, if it hears of nothing else before.
+    bookmark_at: Instant,
 }
 
 impl Live {
@@ -103,12 +106,15 @@ impl Live {
                     let change = self.changes.next().await;
                     self.change(change)?
                 }
-                Some(server) => match tokio::time::timeout(BOOKMARK_EVERY, self.changes.next()).await {
+                // Changes that this client does not want put a bookmark off no longer than until they are read.
+                Some(server) if self.bookmark_at <= Instant::now() => self.idle(&server).await?,
+                Some(_) => match tokio::time::timeout_at(self.bookmark_at, self.changes.next()).await {
                     Ok(change) => self.change(change)?,
-                    Err(_) => self.idle(&server).await?,
+                    Err(_) => continue,
                 },
             };
             if !line.is_empty() {
+                self.bookmark_at = Instant::now() + BOOKMARK_EVERY;
                 return Some(line);
             }
         }

@@ -99,13 +99,13 @@ async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptio
     Err(contended(call, name))
 }
 
-/// Removes an object with all it holds. Says whether it was still the one that was read.
+/// Removes an object with all that it held when it was read. Says whether it was still the one that was read.
 pub(super) async fn remove(inner: &Inner, call: &Call, stored: &KeyValue, last: &Value) -> Result<bool, Status> {
     let mut transaction = Transaction {
         expect: vec![Expect::Modified(stored.key.clone(), stored.modified)],
         writes: vec![Write::Delete(stored.key.clone())],
     };
-    claims::add(&mut transaction, last, &[], &call.served.kind.holds(last), &call.now);
+    claims::release_all(&mut transaction, inner.store(), last, &call.served.kind.holds(last)).await?;
     if call.served.facts().kind == "Service" {
         // The Endpoints of a Service go with it (S-106).
         let endpoints = registry::plural("endpoints").facts();

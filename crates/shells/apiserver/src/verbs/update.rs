@@ -59,7 +59,7 @@ async fn change(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Resp
             return Ok(show(call, StatusCode::OK, &object, &warnings));
         }
         if kinds::deletion::is_finished(&admitted.object) {
-            if remove(inner, call, &stored, &admitted.object).await? {
+            if remove(inner, call, &stored, &old).await? {
                 return Ok(show(call, StatusCode::OK, &admitted.object, &warnings));
             }
             continue;

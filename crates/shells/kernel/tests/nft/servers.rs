@@ -30,9 +30,12 @@ pub fn udp_server(address: IpAddr, name: &'static str) -> SocketAddr {
 }
 
 /// Who answers at an address, or how it fails.
+/// Long enough for a busy machine, and for the second SYN, which follows the first after 1 s.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 pub fn knock(at: SocketAddr) -> Result<String, ErrorKind> {
-    let mut stream = TcpStream::connect_timeout(&at, Duration::from_millis(500)).map_err(|failure| failure.kind())?;
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).map_err(|failure| failure.kind())?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut name = String::new();
     stream.read_to_string(&mut name).map_err(|failure| failure.kind())?;
     Ok(name)
