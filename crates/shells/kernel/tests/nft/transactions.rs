@@ -1,8 +1,9 @@
 //! Transactions: what is refused, replaced, cut and given room.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use kernel::nfnetlink::NfSocket;
+use kernel::nfnetlink::{NfSocket, NftablesWatch};
 use model::{Change, Family, Model, Protocol, Role, Scope};
 use nft::{Options, State, encode, plan, requests};
 
@@ -153,5 +154,26 @@ fn tables_of_both_families_change_in_one_transaction() {
         let failure = tables[0].socket.send_batch(&twice[0].bytes).unwrap_err();
         assert_eq!(failure.message.map(|message| twice[0].steps[message].0), Some(2), "{failure:?}");
         assert_eq!(read(&mut tables[0].socket, Family::V4).model(), models[0]);
+    });
+}
+
+#[test]
+fn a_flush_by_somebody_else_is_heard_and_ones_own_changes_are_not() {
+    in_namespace("watch", || {
+        let at = addresses(Family::V4);
+        let mut watch = NftablesWatch::open("maitred").unwrap();
+        let mut table = Table::new(Family::V4);
+        let own = [table.socket.port().unwrap()];
+        table.program(&at.model());
+        let mut heard = |timeout| watch.changed_by_others(&own, Duration::from_millis(timeout)).unwrap();
+        assert!(!heard(50));
+        run("nft", &["add", "table", "ip", "another"]);
+        assert!(!heard(50));
+        run("nft", &["flush", "ruleset"]);
+        assert!(heard(1000));
+
+        let mut table = Table::new(Family::V4);
+        assert_eq!(table.image.state(), &State::Absent);
+        table.program(&at.model());
     });
 }
