@@ -122,6 +122,8 @@ fn local_pods(detector: &Detector, node: Option<&Node>, family: Family) -> Local
     }
 }
 
-fn in_family(ranges: &[IpNet], family: Family) -> BTreeSet<IpNet> {
-    ranges.iter().filter(|range| Family::of_net(range) == family).copied().collect()
+pub fn in_family(ranges: &[IpNet], family: Family) -> BTreeSet<IpNet> {
+    let ranges: Vec<IpNet> = ranges.iter().filter(|range| Family::of_net(range) == family).copied().collect();
+    // Ranges that overlap or join are one: that is how a kernel holds them.
+    IpNet::aggregate(&ranges).into_iter().collect()
 }

@@ -109,7 +109,8 @@ impl Intent {
         for key in &touched {
             self.note_problems(key);
         }
-        self.udp_touched |= touched.iter().any(|key| self.has_udp_port(key));
+        let udp = |change: &Change| change.frontends.keys().any(|frontend| frontend.protocol == model::Protocol::Udp);
+        self.udp_touched |= changes.iter().any(udp) || touched.iter().any(|key| self.has_udp_port(key));
         changes
     }
 

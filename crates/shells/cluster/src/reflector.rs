@@ -164,7 +164,9 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
         loop {
             let query = format!("limit={PAGE}{}", parameter("continue", &next));
             let (url, accept) = (self.url(&query), self.source.list_accept);
-            let listed = self.cluster.send_accepting::<List<T>>(Method::GET, &url, JSON, accept, None).await;
+            let listed = self.cluster.send_accepting::<List<T>>(Method::GET, &url, JSON, accept, None);
+            let listed = tokio::time::timeout(LIST, listed).await;
+            let listed = listed.map_err(|_| End::Failed(format!("no answer to a list in {LIST:?}")))?;
             let page = listed.map_err(|error| match error.code() {
                 Some(410) => End::Expired,
                 _ => End::Failed(format!("{error}: {}", error.source)),

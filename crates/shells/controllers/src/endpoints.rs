@@ -45,7 +45,7 @@ pub(crate) async fn run(cluster: Cluster, settings: Settings, shown: watch::Send
         cluster,
         settings,
         world: World::default(),
-        busy: HashSet::new(),
+        paused: HashSet::new(),
         failures: HashMap::new(),
         shown,
         under_way: FuturesUnordered::new(),
@@ -69,8 +69,8 @@ struct Controller {
     cluster: Cluster,
     settings: Settings,
     world: World,
-    /// Services whose writes are under way; they are not planned meanwhile.
-    busy: HashSet<Key>,
+    /// Services that wait out a failure.
+    paused: HashSet<Key>,
     /// Failures in a row.
     failures: HashMap<Key, u32>,
     shown: watch::Sender<LastRun>,
@@ -80,12 +80,13 @@ struct Controller {
 impl Controller {
     /// Plans dirty Services and starts their writes, as many as may be under way.
     fn work(&mut self) {
-        while self.busy.len() < AT_ONCE {
-            let next = self.world.dirty.iter().find(|key| !self.busy.contains(*key)).cloned();
+        while self.world.busy.len() < AT_ONCE {
+            let may = |key: &&Key| !self.world.busy.contains(*key) && !self.paused.contains(*key);
+            let next = self.world.dirty.iter().find(may).cloned();
             let Some(key) = next else { return };
             self.world.dirty.remove(&key);
             let Some(plan) = self.plan(&key) else { continue };
-            self.busy.insert(key.clone());
+            self.world.busy.insert(key.clone());
             let cluster = self.cluster.clone();
             self.under_way.push(Box::pin(async move {
                 let done = carry_out(&cluster, &key.0, plan).await;
@@ -134,9 +135,12 @@ impl Controller {
 
     fn over(&mut self, over: Over) {
         match over {
-            Over::Paused(key) => drop(self.world.dirty.insert(key)),
+            Over::Paused(key) => {
+                self.paused.remove(&key);
+                self.world.dirty.insert(key);
+            }
             Over::Written(key, done) => {
-                self.busy.remove(&key);
+                self.world.busy.remove(&key);
                 self.remember(&key, &done);
                 self.show(done.error.as_ref());
                 match done.error {
@@ -158,11 +162,19 @@ impl Controller {
     }
 
     fn remember(&mut self, key: &Key, done: &Done) {
+        let gone = std::mem::take(&mut self.world.gone_while_busy);
+        let written = done.written.iter().filter(|slice| !gone.contains(&slice.metadata.uid));
+        // What went of other busy Services is theirs to look at.
+        let own = |uid: &String| done.written.iter().any(|slice| slice.metadata.uid == *uid);
+        self.world.gone_while_busy = gone.iter().filter(|uid| !own(uid)).cloned().collect();
+        if self.world.busy.is_empty() {
+            self.world.gone_while_busy.clear();
+        }
         if !self.world.services.contains_key(key) {
             return;
         }
         let memory = self.world.memories.entry(key.clone()).or_default();
-        for slice in &done.written {
+        for slice in written {
             memory.expectations.wrote(slice);
         }
         for uid in &done.deleted {
@@ -185,6 +197,7 @@ impl Controller {
         } else {
             tracing::warn!(service, error = runloop::chain(error), "endpoints could not be written; trying again");
         }
+        self.paused.insert(key.clone());
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
             Over::Paused(key)

@@ -1,6 +1,6 @@
 //! What the endpoint controllers know: their caches, and which Services a change touches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::{EndpointSlice, Endpoints, Node, Pod, Service};
@@ -30,6 +30,12 @@ pub(crate) struct World {
     pub(crate) slices: HashMap<Key, BTreeMap<String, Arc<EndpointSlice>>>,
     pub(crate) endpoints: HashMap<Key, Arc<Endpoints>>,
     pub(crate) memories: HashMap<Key, Memory>,
+    /// Which Service each slice is kept under, by the slice's namespace and name.
+    slice_owners: HashMap<Key, Key>,
+    /// Services whose writes are under way; they are not planned meanwhile.
+    pub(crate) busy: HashSet<Key>,
+    /// Uids of slices that went while their Service was busy: an answer that tells of their writing comes too late.
+    pub(crate) gone_while_busy: HashSet<String>,
     /// Services to plan.
     pub(crate) dirty: BTreeSet<Key>,
     /// Services whose last plan waits for the cache of slices to show our own writes (S-215).
@@ -130,22 +136,41 @@ impl World {
             Change::Gone(slice) => (slice, false),
             Change::Synced => return self.lists += 1,
         };
-        let Some(service) = slice.service_name() else { return };
-        let key = (slice.metadata.namespace.clone(), service.to_owned());
-        let memory = self.memories.entry(key.clone()).or_default();
-        let expected = if present {
-            !memory.expectations.is_unexpected(&slice)
-        } else {
-            memory.expectations.disappeared(&slice.metadata.uid)
-        };
-        let known = self.slices.entry(key.clone()).or_default();
-        if present {
-            known.insert(slice.metadata.name.clone(), slice);
-        } else {
-            known.remove(&slice.metadata.name);
+        let id = key(&slice.metadata);
+        let now = slice.service_name().filter(|_| present).map(|service| (id.0.clone(), service.to_owned()));
+        // A slice may be given to another Service by its label: the one it leaves has to be planned, too.
+        if let Some(before) = self.slice_owners.remove(&id).filter(|before| Some(before) != now.as_ref()) {
+            self.slice_left(&before, &slice);
         }
-        if !expected || self.waiting.remove(&key) {
-            self.dirty.insert(key);
+        if let Some(key) = now {
+            self.slice_set(key, slice);
+        }
+    }
+
+    fn slice_set(&mut self, service: Key, slice: Arc<EndpointSlice>) {
+        let memory = self.memories.entry(service.clone()).or_default();
+        let expected = !memory.expectations.is_unexpected(&slice);
+        self.slice_owners.insert(key(&slice.metadata), service.clone());
+        self.slices.entry(service.clone()).or_default().insert(slice.metadata.name.clone(), slice);
+        if !expected || self.waiting.remove(&service) {
+            self.dirty.insert(service);
+        }
+    }
+
+    fn slice_left(&mut self, service: &Key, slice: &EndpointSlice) {
+        if let Some(known) = self.slices.get_mut(service) {
+            known.remove(&slice.metadata.name);
+            if known.is_empty() {
+                self.slices.remove(service);
+            }
+        }
+        let memory = self.memories.get_mut(service);
+        let expected = memory.is_some_and(|memory| memory.expectations.disappeared(&slice.metadata.uid));
+        if self.busy.contains(service) {
+            self.gone_while_busy.insert(slice.metadata.uid.clone());
+        }
+        if !expected || self.waiting.remove(service) {
+            self.dirty.insert(service.clone());
         }
     }
 

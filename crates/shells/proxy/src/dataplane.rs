@@ -14,9 +14,18 @@ pub trait Dataplane: Send {
     /// Changes the kernel, in one atomic step where it can. After an error nothing is known until `observe`.
     fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError>;
 
+    /// A wait for changes that somebody else makes to what `apply` wrote: says whether there was one before the time was
+    /// over. `None` if the mechanism does not tell.
+    fn watch(&self) -> Result<Option<ForeignWatch>, DataplaneError> {
+        Ok(None)
+    }
+
     /// Removes everything that `apply` ever wrote, and nothing else.
     fn cleanup(&mut self) -> Result<(), DataplaneError>;
 }
+
+/// Waits at most so long for a foreign change, and says whether there was one.
+pub type ForeignWatch = Box<dyn FnMut(std::time::Duration) -> bool + Send>;
 
 /// What an `apply` did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

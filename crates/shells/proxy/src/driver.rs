@@ -10,10 +10,12 @@ use model::{Change, Family};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::feed::{self, Input, KINDS};
+use crate::feed::{self, Input, Lists};
 use crate::flows::Flows;
 use crate::{Applied, Config, Dataplane, DataplaneError, problems};
 
+/// How long the Node and the ServiceCIDRs are waited for: a cluster may have none, or not show them to us.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the kernel is read back without a reason, to repair what somebody else changed.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
 /// How long after a change its problems are told at the latest.
@@ -46,6 +48,7 @@ pub fn start(
         action: "connection tracking cannot be reached: the process needs CAP_NET_ADMIN".to_owned(),
         source: Box::new(source),
     })?;
+    let foreign = foreign_changes(dataplane.as_ref())?;
     let inputs = feed::follow(cluster, &config.node_name);
     let problems = problems::tell(cluster);
     let (shown, progress) = watch::channel(Progress::default());
@@ -53,7 +56,8 @@ pub fn start(
         intent: Intent::new(config),
         dataplane,
         flows,
-        lists: 0,
+        lists: Lists::default(),
+        flows_pending: false,
         kernel: Kernel::Unknown,
         retry: RETRY.0,
         shown,
@@ -62,8 +66,25 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that can be missing");
     let thread = std::thread::Builder::new().name("proxy".to_owned());
-    let thread = thread.spawn(move || runtime.block_on(driver.run(inputs, stop)));
+    let thread = thread.spawn(move || runtime.block_on(driver.run(inputs, foreign, stop)));
     Ok((thread.expect("the process may start a thread"), progress))
+}
+
+/// Hears on a thread of its own when somebody else changes what the dataplane wrote.
+fn foreign_changes(dataplane: &dyn Dataplane) -> Result<mpsc::Receiver<()>, DataplaneError> {
+    let (tell, changes) = mpsc::channel(1);
+    let Some(mut watch) = dataplane.watch()? else { return Ok(changes) };
+    let thread = std::thread::Builder::new().name("proxy-watch".to_owned());
+    let listening = move || {
+        while !tell.is_closed() {
+            if watch(Duration::from_secs(1)) {
+                // One that waits to be seen is as good as two.
+                let _ = tell.try_send(());
+            }
+        }
+    };
+    thread.spawn(listening).expect("the process may start a thread");
+    Ok(changes)
 }
 
 /// What is known of the kernel.
@@ -79,8 +100,9 @@ struct Driver {
     intent: Intent,
     dataplane: Box<dyn Dataplane>,
     flows: Flows,
-    /// Kinds that have been listed.
-    lists: usize,
+    lists: Lists,
+    /// Flows have still to be looked through, whatever happens next.
+    flows_pending: bool,
     kernel: Kernel,
     retry: Duration,
     shown: watch::Sender<Progress>,
@@ -88,43 +110,56 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut foreign: mpsc::Receiver<()>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
         self.look_at_host();
+        let patience = Instant::now() + PATIENCE;
         let mut due = Instant::now() + REPAIR_EVERY;
-        let mut tell = Instant::now();
-        let mut told = true;
+        // After a failure nothing is written before this.
+        let mut not_before = Instant::now();
+        let mut tell = None;
         loop {
+            let ready = self.lists.ready(Instant::now() >= patience);
+            let wake = if ready { due } else { due.min(patience) };
             tokio::select! {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
-                () = tokio::time::sleep_until(tell), if !told => {
+                Some(()) = foreign.recv() => self.kernel = Kernel::Unknown,
+                () = tokio::time::sleep_until(tell.unwrap_or(due)), if tell.is_some() => {
                     // Gathering the problems walks all objects, so it is not part of every change.
                     let _ = self.problems.try_send(self.intent.problems());
-                    told = true;
+                    tell = None;
                     continue;
                 }
-                () = tokio::time::sleep_until(due) => {
-                    self.kernel = Kernel::Unknown;
-                    self.look_at_host();
-                    due = Instant::now() + REPAIR_EVERY;
+                () = tokio::time::sleep_until(wake) => {
+                    if Instant::now() >= due {
+                        self.kernel = Kernel::Unknown;
+                        self.look_at_host();
+                        due = Instant::now() + REPAIR_EVERY;
+                    }
                 }
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            if told && !batch.is_empty() {
-                tell = Instant::now() + TELL_AFTER;
-                told = false;
+            if !batch.is_empty() {
+                tell.get_or_insert(Instant::now() + TELL_AFTER);
             }
             for input in batch.drain(..) {
                 match input {
                     Input::Event(event) => self.intent.apply(event),
-                    Input::Synced => self.lists += 1,
+                    Input::Synced(kind) => self.lists.add(kind),
                 }
             }
             // Before everything has been listed an empty Model would wipe the kernel (S-304).
-            if self.lists >= KINDS
-                && let Err(pause) = self.reconcile()
-            {
-                due = Instant::now() + pause;
+            if !self.lists.ready(Instant::now() >= patience) || Instant::now() < not_before {
+                continue;
+            }
+            if let Err(pause) = self.reconcile() {
+                not_before = Instant::now() + pause;
+                due = not_before;
             }
         }
     }
@@ -174,34 +209,32 @@ impl Driver {
                 Change::between(observed, self.intent.model(family))
             });
         }
-        if self.kernel == Kernel::Known && changes.iter().all(Change::is_empty) {
-            // An endpoint may have stopped serving without being chosen before, by policy or topology.
-            if self.intent.take_udp_touched() {
-                self.forget_stale_flows()?;
+        self.flows_pending |= self.intent.take_udp_touched() || self.kernel == Kernel::Unknown;
+        let mut applied = Applied::default();
+        if self.kernel == Kernel::Unknown || !changes.iter().all(Change::is_empty) {
+            applied = self.dataplane.apply(&changes)?;
+            self.kernel = Kernel::Known;
+            for (_, why) in &applied.unserved {
+                tracing::warn!(why, "not served");
             }
-            return Ok(Applied::default());
+            tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
         }
-        let applied = self.dataplane.apply(&changes)?;
-        let repaired = self.kernel == Kernel::Unknown;
-        self.kernel = Kernel::Known;
-        for (_, why) in &applied.unserved {
-            tracing::warn!(why, "not served");
-        }
-        tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
-        if self.intent.take_udp_touched() || repaired {
-            self.forget_stale_flows()?;
+        // An endpoint may also have stopped serving without having been chosen, by policy or topology.
+        if self.flows_pending {
+            self.forget_stale_flows();
         }
         Ok(applied)
     }
 
-    /// After the rules are in place: a flow that is forgotten is led by them with its next packet.
-    fn forget_stale_flows(&mut self) -> Result<(), DataplaneError> {
-        let failed = |source| DataplaneError {
-            action: "forget stale UDP flows in connection tracking".to_owned(),
-            source: Box::new(source),
-        };
-        let forgotten = self.flows.forget_stale(&self.intent).map_err(failed)?;
-        tracing::debug!(forgotten, "stale UDP flows");
-        Ok(())
+    /// After the rules are in place: a flow that is forgotten is led by them with its next packet. If it fails it is
+    /// tried again with the next change or repair; the rules are right all the same.
+    fn forget_stale_flows(&mut self) {
+        match self.flows.forget_stale(&self.intent) {
+            Ok(forgotten) => {
+                self.flows_pending = false;
+                tracing::debug!(forgotten, "stale UDP flows");
+            }
+            Err(error) => tracing::error!(error = runloop::chain(&error), "stale UDP flows could not be forgotten"),
+        }
     }
 }

@@ -10,12 +10,26 @@ use tokio::sync::mpsc;
 pub(crate) enum Input {
     /// An object changed.
     Event(Event),
-    /// One more kind has been listed completely.
-    Synced,
+    /// A kind has been listed completely.
+    Synced(&'static str),
 }
 
-/// How many kinds must be listed before anything is written (S-304).
-pub(crate) const KINDS: usize = 4;
+/// Which kinds have been listed.
+#[derive(Debug, Default)]
+pub(crate) struct Lists(Vec<&'static str>);
+
+impl Lists {
+    pub(crate) fn add(&mut self, kind: &'static str) {
+        self.0.push(kind);
+    }
+
+    /// Whether rules may be written: not before Services and EndpointSlices are known (S-304). The Node and the
+    /// ServiceCIDRs are waited for only for a while.
+    pub(crate) fn ready(&self, waited: bool) -> bool {
+        let has = |kind| self.0.contains(&kind);
+        has(Service::KIND) && has(EndpointSlice::KIND) && (waited || (has(Node::KIND) && has(ServiceCidr::KIND)))
+    }
+}
 
 /// Changes wait here; the reflectors wait when it is full.
 const QUEUE: usize = 4096;
@@ -54,7 +68,7 @@ fn forward<T: Resource>(
             let input = match change {
                 Change::Set(object) => Input::Event(set(object)),
                 Change::Gone(object) => Input::Event(gone(&object)),
-                Change::Synced => Input::Synced,
+                Change::Synced => Input::Synced(T::KIND),
             };
             if out.send(input).await.is_err() {
                 return;

@@ -16,7 +16,7 @@ mod flows;
 mod nftables;
 mod problems;
 
-pub use dataplane::{Applied, Dataplane, DataplaneError};
+pub use dataplane::{Applied, Dataplane, DataplaneError, ForeignWatch};
 pub use driver::{Progress, start};
 pub use intent::{Config, Detector, NodePortAddresses};
 pub use nftables::Nftables;

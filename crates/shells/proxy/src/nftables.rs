@@ -1,10 +1,10 @@
 //! The nftables backend: `nft`'s plans and images over the kernel's netlink socket.
 
-use kernel::nfnetlink::NfSocket;
+use kernel::nfnetlink::{NfSocket, NftablesWatch};
 use model::{Change, Family, Model};
 use nft::{Image, Options, Plan, Subject};
 
-use crate::{Applied, Dataplane, DataplaneError};
+use crate::{Applied, Dataplane, DataplaneError, ForeignWatch};
 
 /// nftables in the network namespace in which it was opened.
 #[derive(Debug)]
@@ -39,17 +39,20 @@ impl Nftables {
 
     /// Sends both families' Plans, in one transaction where the kernel's buffer allows it.
     fn send(&mut self, plans: &[Plan; 2]) -> Result<Applied, DataplaneError> {
+        // It guards the read before this write only; anybody's later commits are no business of an increment.
+        let generation = self.generation.take();
         let plans: Vec<&Plan> = plans.iter().filter(|plan| !plan.is_empty()).collect();
         if plans.is_empty() {
             return Ok(Applied::default());
         }
-        let options = Options { bytes_max: self.bytes_max, generation: self.generation.take() };
+        let options = Options { bytes_max: self.bytes_max, generation };
         let batches = nft::encode(&plans, &options);
         for batch in &batches {
             self.socket.send_batch(&batch.bytes).map_err(|source| {
                 let step = source.message.and_then(|message| batch.steps.get(message));
                 let text = step.and_then(|(plan, step)| plans[*plan].step_text(*step));
-                failed(&format!("program `{}`", text.unwrap_or_else(|| "a transaction".to_owned())), source)
+                let first_line = text.as_deref().and_then(|text| text.lines().next()).unwrap_or("a transaction");
+                failed(&format!("program `{first_line}`"), source)
             })?;
         }
         let written = nft::statistics(&plans, &batches);
@@ -90,6 +93,19 @@ impl Dataplane for Nftables {
             (frontend, problem.to_string())
         });
         sent.map(|applied| Applied { unserved: unserved.collect(), ..applied })
+    }
+
+    fn watch(&self) -> Result<Option<ForeignWatch>, DataplaneError> {
+        let mut watch =
+            NftablesWatch::open("maitred").map_err(|source| failed("listen for foreign changes", source))?;
+        let own = [self.socket.port().map_err(|source| failed("ask for the socket's port", source))?];
+        Ok(Some(Box::new(move |timeout| {
+            watch.changed_by_others(&own, timeout).unwrap_or_else(|_| {
+                // The periodic repair is left.
+                std::thread::sleep(timeout);
+                false
+            })
+        })))
     }
 
     fn cleanup(&mut self) -> Result<(), DataplaneError> {

@@ -61,12 +61,8 @@ impl Intent {
     /// What the Model says beside frontends.
     fn update_surroundings(&self, family: Family) -> Change {
         let (model, here) = (self.model(family), self.here.in_family(family));
-        let ranges: BTreeSet<IpNet> = self
-            .service_cidrs
-            .values()
-            .flat_map(|cidr| cidr.spec.cidrs.iter().copied())
-            .filter(|range| Family::of_net(range) == family)
-            .collect();
+        let ranges: Vec<IpNet> = self.service_cidrs.values().flat_map(|cidr| cidr.spec.cidrs.iter().copied()).collect();
+        let ranges = crate::here::in_family(&ranges, family);
         Change {
             frontends: BTreeMap::new(),
             node_addresses: (model.node_addresses != here.accepted).then(|| here.accepted.clone()),
