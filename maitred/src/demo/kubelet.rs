@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context as _;
 use api::{EndpointSlice, Node, Pod, Service};
-use http::Method;
 use lab::{Namespace, Server};
 use serde_json::{Value, json};
 
@@ -68,13 +67,12 @@ impl Scene {
         Ok(())
     }
 
-    /// Runs a Pod on the node whose turn it is.
-    pub(super) fn run_pod(&mut self, pod: &Pod) -> anyhow::Result<()> {
-        let node = self.pods.len() % self.lab.nodes().len();
-        self.run_pod_on(pod, node)
+    /// The node whose turn it is.
+    pub(super) fn next_node(&self) -> usize {
+        self.pods.len() % self.lab.nodes().len()
     }
 
-    /// Binds a Pod to a node, runs a server in its namespace and says that it is ready.
+    /// Runs a server in the namespace of a Pod that was created for this node, and says that it is ready.
     pub(super) fn run_pod_on(&mut self, pod: &Pod, node: usize) -> anyhow::Result<()> {
         let name = pod.metadata.name.clone();
         self.addresses_given += 1;
@@ -83,12 +81,6 @@ impl Scene {
         let port = pod.spec.containers.iter().flat_map(|container| &container.ports).next();
         let server = Server::start(&host, port.map_or(8080, |port| port.container_port))?;
         self.pods.insert(name.clone(), Running { node, server });
-        let node = self.lab.node(node).name().to_owned();
-        let path = format!("/api/v1/namespaces/default/pods/{name}/binding");
-        let binding = json!({ "target": { "kind": "Node", "name": node } });
-        self.api(move |cluster| async move {
-            cluster.send::<Value>(Method::POST, &path, "application/json", Some(&binding)).await
-        })?;
         let addresses: Vec<IpAddr> = ips.iter().collect();
         let pod_ips: Vec<Value> = addresses.iter().map(|ip| json!({ "ip": ip.to_string() })).collect();
         let status = json!({ "status": {

@@ -54,6 +54,8 @@ impl Scene {
         let mut server = maitred(&["server"]);
         server.arg("--data-dir").arg(directory.path());
         server.args(["--listen", &SocketAddr::new(address.into(), PORT).to_string()]);
+        // Nobody renews the lab's nodes' Leases.
+        server.args(["--node-monitor-grace-period", "86400"]);
         let mut server = lab.control().spawn(server)?;
         server.wait_for_output("serving", PATIENCE)?;
         let kubeconfig = directory.path().join("admin.kubeconfig");
@@ -126,13 +128,17 @@ impl Scene {
                 Some("Pod") => "/api/v1/namespaces/default/pods",
                 kind => anyhow::bail!("the demo has no use for a {kind:?}"),
             };
-            let body = object.clone();
+            let (mut body, node) = (object, self.next_node());
+            if body["kind"] == "Pod" {
+                // The demo decides where Pods run, before the scheduler does.
+                body["spec"]["nodeName"] = self.lab.node(node).name().into();
+            }
             let created: Value = self.api(move |cluster| async move {
                 cluster.send(Method::POST, path, "application/json", Some(&body)).await
             })?;
             if created["kind"] == "Pod" {
                 let pod: Pod = serde_json::from_value(created)?;
-                self.run_pod(&pod)?;
+                self.run_pod_on(&pod, node)?;
             }
         }
         Ok(())

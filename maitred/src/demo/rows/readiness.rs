@@ -87,14 +87,14 @@ fn replace(
     old: &str,
     new: &str,
 ) -> anyhow::Result<()> {
+    let node = scene.node_of(old)?;
     let pod = json!({
         "metadata": { "name": new, "labels": { "app": "web" } },
-        "spec": { "containers": [{
+        "spec": { "nodeName": scene.lab.node(node).name(), "containers": [{
             "name": "web", "image": "host", "command": ["maitred", "echo-server", "--port", "8080"],
             "ports": [{ "name": "http", "containerPort": 8080 }],
         }] },
     });
-    let node = scene.node_of(old)?;
     let pod: Pod = scene.api(move |cluster| async move { cluster.create("default", pod).await })?;
     scene.run_pod_on(&pod, node)?;
     until(client, to, |outcome| outcome.pod() == Some(new))?;
