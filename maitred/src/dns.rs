@@ -23,9 +23,8 @@ pub(crate) fn run(options: cli::Dns) -> anyhow::Result<()> {
 }
 
 fn config(options: &cli::Dns) -> anyhow::Result<::dns::Config> {
-    let mut zone = zone::Config::new(&options.cluster_domain).context("--cluster-domain")?;
-    zone.ttl = options.ttl;
-    zone.reverse.clone_from(&options.reverse);
+    let zone = zone::Config::new(&options.cluster_domain).context("--cluster-domain")?;
+    let mut zone = zone.with_ttl(options.ttl).context("--ttl")?.with_reverse(options.reverse.clone());
     zone.local_addresses = options.listen.iter().map(std::net::SocketAddr::ip).collect();
     let mut config = ::dns::Config::new(zone, options.listen.clone());
     config.recursion.extend(&options.allow_recursion);

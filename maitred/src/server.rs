@@ -48,22 +48,19 @@ async fn serve(options: cli::Server) -> anyhow::Result<()> {
     };
     let cluster_for = |component: &str| cluster::in_process(server.client(Identity::component(component)));
     let controllers = controllers::start(cluster_for, settings);
-    let listening = tokio::spawn(serve_until(server, listener, credentials, stop.clone()));
+    let mut listening = {
+        let (server, stop) = (server.clone(), stop.clone());
+        tokio::spawn(async move { apiserver::serve::serve(server, listener, &credentials, stop).await })
+    };
     eprintln!("maitred: serving {url}; KUBECONFIG={}", options.data_dir.join("admin.kubeconfig").display());
-    crate::stop_signal().await;
+    tokio::select! {
+        () = crate::stop_signal() => {}
+        ended = &mut listening => return Ok(ended??),
+    }
     drop(controllers);
     stop.cancel();
     listening.await??;
     Ok(())
-}
-
-async fn serve_until(
-    server: ApiServer,
-    listener: TcpListener,
-    credentials: credentials::Credentials,
-    stop: CancellationToken,
-) -> Result<(), apiserver::serve::Error> {
-    apiserver::serve::serve(server, listener, &credentials, stop).await
 }
 
 fn check_ranges(options: &cli::Server) -> anyhow::Result<()> {

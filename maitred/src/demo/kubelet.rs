@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use api::{EndpointSlice, Node, Pod, Service};
+use api::{EndpointSlice, Lease, Node, Pod, Service};
 use lab::{Namespace, Server};
 use serde_json::{Value, json};
 
 use super::probe::settled;
-use super::scene::Scene;
+use super::scene::{PATIENCE, Scene};
 
 /// A Pod that runs.
 pub(super) struct Running {
@@ -67,14 +68,10 @@ impl Scene {
         Ok(())
     }
 
-    /// The node whose turn it is.
-    pub(super) fn next_node(&self) -> usize {
-        self.pods.len() % self.lab.nodes().len()
-    }
-
-    /// Runs a server in the namespace of a Pod that was created for this node, and says that it is ready.
-    pub(super) fn run_pod_on(&mut self, pod: &Pod, node: usize) -> anyhow::Result<()> {
+    /// Waits until the scheduler has bound a Pod, runs a server in its namespace and says that it is ready.
+    pub(super) fn run_pod(&mut self, pod: &Pod) -> anyhow::Result<()> {
         let name = pod.metadata.name.clone();
+        let node = self.bound_to(pod.clone())?;
         self.addresses_given += 1;
         let ips = self.lab.pod_ips(node, self.addresses_given);
         let host = self.lab.add_pod(node, &name, ips)?;
@@ -89,6 +86,42 @@ impl Scene {
         } });
         self.api(move |cluster| async move { cluster.patch_status::<Pod>("default", &name, &status).await })?;
         Ok(())
+    }
+
+    /// The index of the node that a Pod is bound to, once it is.
+    fn bound_to(&self, mut pod: Pod) -> anyhow::Result<usize> {
+        let begun = Instant::now();
+        let name = pod.metadata.name.clone();
+        while pod.spec.node_name.is_empty() {
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "Pod {name} was bound to no node");
+            std::thread::sleep(Duration::from_millis(1));
+            let name = name.clone();
+            pod = self.api(move |cluster| async move { cluster.get::<Pod>("default", &name).await })?;
+        }
+        let node = self.lab.nodes().iter().position(|node| node.name() == pod.spec.node_name);
+        node.with_context(|| format!("Pod {name} is bound to {}, which is no node of the lab", pod.spec.node_name))
+    }
+
+    /// Keeps the nodes' Leases fresh, as kubelets do.
+    pub(super) fn renew_leases(&self) {
+        let nodes: Vec<String> = self.lab.nodes().iter().map(|node| node.name().to_owned()).collect();
+        let cluster = self.cluster.clone();
+        self.runtime.handle().spawn(async move {
+            loop {
+                for node in &nodes {
+                    let lease = json!({
+                        "metadata": { "name": node, "namespace": "kube-node-lease" },
+                        "spec": {
+                            "holderIdentity": node, "leaseDurationSeconds": 40,
+                            "renewTime": format!("{:.6}", jiff::Timestamp::now()),
+                        },
+                    });
+                    // A missed renewal is made up for by the next one.
+                    let _ = cluster.replace::<Lease>("kube-node-lease", node, lease).await;
+                }
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        });
     }
 
     /// Ends a Pod as a kubelet does: it is terminating first, and its server ends once no new connection comes to it.

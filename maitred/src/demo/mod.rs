@@ -14,7 +14,7 @@ use scene::Scene;
 
 /// What the demo is, in its first line.
 const HEAD: &str = "maitred demo: 3 nodes in 2 zones and an outside client, each a network namespace of this machine.\n\
-     A real API server, a real proxy per node, real packets. The lab plays the kubelet: it binds the Pods, runs a small\n\
+     A real API server, a real proxy and DNS server per node, real packets. The lab plays the kubelet: it runs a small\n\
      server in each Pod's namespace and reports readiness.";
 
 pub(crate) fn run(options: &cli::Demo) -> anyhow::Result<bool> {

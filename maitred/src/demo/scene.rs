@@ -35,7 +35,7 @@ pub(crate) struct Scene {
     /// How many Pod addresses have been given; none is given twice.
     pub(super) addresses_given: usize,
     /// Where the API is reached from: the control host.
-    runtime: NamespaceRuntime,
+    pub(super) runtime: NamespaceRuntime,
     // Dropped last: whatever speaks to the server ends before it.
     _server: Program,
     directory: tempfile::TempDir,
@@ -54,8 +54,6 @@ impl Scene {
         let mut server = maitred(&["server"]);
         server.arg("--data-dir").arg(directory.path());
         server.args(["--listen", &SocketAddr::new(address.into(), PORT).to_string()]);
-        // Nobody renews the lab's nodes' Leases.
-        server.args(["--node-monitor-grace-period", "86400"]);
         let mut server = lab.control().spawn(server)?;
         server.wait_for_output("serving", PATIENCE)?;
         let kubeconfig = directory.path().join("admin.kubeconfig");
@@ -80,6 +78,7 @@ impl Scene {
             scene._dns.push(dns);
         }
         scene.publish_dns()?;
+        scene.renew_leases();
         Ok(scene)
     }
 
@@ -128,17 +127,13 @@ impl Scene {
                 Some("Pod") => "/api/v1/namespaces/default/pods",
                 kind => anyhow::bail!("the demo has no use for a {kind:?}"),
             };
-            let (mut body, node) = (object, self.next_node());
-            if body["kind"] == "Pod" {
-                // The demo decides where Pods run, before the scheduler does.
-                body["spec"]["nodeName"] = self.lab.node(node).name().into();
-            }
+            let body = object.clone();
             let created: Value = self.api(move |cluster| async move {
                 cluster.send(Method::POST, path, "application/json", Some(&body)).await
             })?;
             if created["kind"] == "Pod" {
                 let pod: Pod = serde_json::from_value(created)?;
-                self.run_pod_on(&pod, node)?;
+                self.run_pod(&pod)?;
             }
         }
         Ok(())

@@ -175,7 +175,9 @@ impl<'a> PortRules<'a> {
         let node = &self.from.here.in_family(self.family).primary;
         let contains_node = ranges.iter().any(|range| node.iter().any(|address| range.contains(address)));
         let vip = contains_node.then(|| IpNet::from(vip.address));
-        Sources::Only(ranges.into_iter().chain(vip).collect())
+        // Ranges that overlap or join are one: that is how a kernel holds them.
+        let ranges: Vec<IpNet> = ranges.into_iter().chain(vip).collect();
+        Sources::Only(IpNet::aggregate(&ranges).into_iter().collect())
     }
 
     fn at(&self, address: IpAddr) -> Frontend {

@@ -3,6 +3,7 @@
 //! Directives, as in Kubernetes's "strategic-merge-patch.md": `$patch: replace|delete|merge` in maps and list items,
 //! `$setElementOrder/LIST`, `$deleteFromPrimitiveList/LIST` and `$retainKeys`.
 
+use schema::MergeKey;
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -16,56 +17,34 @@ enum ListMerge {
     Primitive,
 }
 
-/// Lists that are merged, by kind (`*` for all) and path without indices. All others are replaced.
-const MERGED: &[(&str, &str, ListMerge)] = &[
-    ("*", "metadata.ownerReferences", ListMerge::ByKey("uid")),
-    ("*", "metadata.finalizers", ListMerge::Primitive),
-    ("*", "status.conditions", ListMerge::ByKey("type")),
-    // By number alone, so that one number with two protocols collapses (S-103): upstream's well-known behaviour.
-    ("Service", "spec.ports", ListMerge::ByKey("port")),
-    ("Node", "spec.podCIDRs", ListMerge::Primitive),
-    ("Node", "status.addresses", ListMerge::ByKey("type")),
-    ("Pod", "spec.containers", ListMerge::ByKey("name")),
-    ("Pod", "spec.initContainers", ListMerge::ByKey("name")),
-    ("Pod", "spec.ephemeralContainers", ListMerge::ByKey("name")),
-    ("Pod", "spec.volumes", ListMerge::ByKey("name")),
-    ("Pod", "spec.imagePullSecrets", ListMerge::ByKey("name")),
-    ("Pod", "spec.hostAliases", ListMerge::ByKey("ip")),
-    ("Pod", "spec.topologySpreadConstraints", ListMerge::ByKey("topologyKey")),
-    ("Pod", "spec.schedulingGates", ListMerge::ByKey("name")),
-    ("Pod", "spec.resourceClaims", ListMerge::ByKey("name")),
-    ("Pod", "spec.containers.ports", ListMerge::ByKey("containerPort")),
-    ("Pod", "spec.containers.env", ListMerge::ByKey("name")),
-    ("Pod", "spec.containers.volumeMounts", ListMerge::ByKey("mountPath")),
-    ("Pod", "spec.containers.volumeDevices", ListMerge::ByKey("devicePath")),
-    ("Pod", "spec.initContainers.ports", ListMerge::ByKey("containerPort")),
-    ("Pod", "spec.initContainers.env", ListMerge::ByKey("name")),
-    ("Pod", "spec.initContainers.volumeMounts", ListMerge::ByKey("mountPath")),
-    ("Pod", "spec.initContainers.volumeDevices", ListMerge::ByKey("devicePath")),
-    ("Pod", "status.podIPs", ListMerge::ByKey("ip")),
-    ("Pod", "status.hostIPs", ListMerge::ByKey("ip")),
-];
+/// The most items of a list that is merged by key: merging compares each with each.
+const ITEMS_MAX: usize = 5_000;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const ELEMENT_ORDER: &str = "$setElementOrder/";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 
+/// The merged lists of the kind at hand; all others are replaced.
+type Lists = [&'static MergeKey];
+
 /// The object after the patch.
-pub(crate) fn merge(kind: &str, object: &Value, patch: &Value) -> Result<Value, Error> {
+pub(crate) fn merge(group: &str, kind: &str, object: &Value, patch: &Value) -> Result<Value, Error> {
+    let of_kind = |list: &&'static MergeKey| list.group == group && list.kind == kind;
+    let lists: Vec<&'static MergeKey> = schema::merge_keys().iter().filter(of_kind).collect();
     let patch = patch.as_object().expect("the caller passes objects");
-    let merged = map(kind, "", object.as_object(), patch)?;
+    let merged = map(&lists, "", object.as_object(), patch)?;
     Ok(Value::Object(merged.unwrap_or_default()))
 }
 
-fn list_merge(kind: &str, path: &str) -> Option<ListMerge> {
-    let here = |entry: &&(&str, &str, ListMerge)| (entry.0 == "*" || entry.0 == kind) && entry.1 == path;
-    MERGED.iter().find(here).map(|entry| entry.2)
+fn list_merge(lists: &Lists, path: &str) -> Option<ListMerge> {
+    let list = lists.iter().find(|list| list.path == path)?;
+    Some(list.key.map_or(ListMerge::Primitive, ListMerge::ByKey))
 }
 
 /// Merges a map; `None` if the patch deletes it.
 fn map(
-    kind: &str,
+    lists: &Lists,
     path: &str,
     old: Option<&Map<String, Value>>,
     patch: &Map<String, Value>,
@@ -84,17 +63,22 @@ fn map(
             continue;
         }
         let path = join(path, key);
-        match field(kind, &path, merged.get(key), value)? {
+        match field(lists, &path, merged.get(key), value)? {
             Some(value) => drop(merged.insert(key.clone(), value)),
             None => drop(merged.remove(key)),
         }
     }
-    lists(kind, path, patch, &mut merged)?;
+    directives(lists, path, patch, &mut merged)?;
     Ok(Some(merged))
 }
 
 /// The directives that stand beside a list and speak of it.
-fn lists(kind: &str, path: &str, patch: &Map<String, Value>, merged: &mut Map<String, Value>) -> Result<(), Error> {
+fn directives(
+    lists: &Lists,
+    path: &str,
+    patch: &Map<String, Value>,
+    merged: &mut Map<String, Value>,
+) -> Result<(), Error> {
     for (directive, value) in patch {
         let Some(given) = value.as_array() else { continue };
         if let Some(name) = directive.strip_prefix(DELETE_FROM)
@@ -105,7 +89,7 @@ fn lists(kind: &str, path: &str, patch: &Map<String, Value>, merged: &mut Map<St
         if let Some(name) = directive.strip_prefix(ELEMENT_ORDER)
             && let Some(Value::Array(list)) = merged.get_mut(name)
         {
-            let how = list_merge(kind, &join(path, name));
+            let how = list_merge(lists, &join(path, name));
             let how = how.ok_or_else(|| malformed(path, &format!("{directive}: {name} is not a merged list")))?;
             order(list, given, how);
         }
@@ -113,16 +97,16 @@ fn lists(kind: &str, path: &str, patch: &Map<String, Value>, merged: &mut Map<St
     Ok(())
 }
 
-fn field(kind: &str, path: &str, old: Option<&Value>, patch: &Value) -> Result<Option<Value>, Error> {
+fn field(lists: &Lists, path: &str, old: Option<&Value>, patch: &Value) -> Result<Option<Value>, Error> {
     match patch {
         Value::Null => Ok(None),
-        Value::Object(patch) => Ok(map(kind, path, old.and_then(Value::as_object), patch)?.map(Value::Object)),
+        Value::Object(patch) => Ok(map(lists, path, old.and_then(Value::as_object), patch)?.map(Value::Object)),
         Value::Array(items) => {
             let old = old.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let merged = match list_merge(kind, path) {
+            let merged = match list_merge(lists, path) {
                 None => items.clone(),
                 Some(ListMerge::Primitive) => primitives(old, items),
-                Some(ListMerge::ByKey(key)) => objects(kind, path, key, old, items)?,
+                Some(ListMerge::ByKey(key)) => objects(lists, path, key, old, items)?,
             };
             Ok(Some(Value::Array(merged)))
         }
@@ -135,7 +119,10 @@ fn primitives(old: &[Value], patch: &[Value]) -> Vec<Value> {
     old.iter().chain(added).cloned().collect()
 }
 
-fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, Error> {
+fn objects(lists: &Lists, path: &str, key: &str, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, Error> {
+    if patch.len() > ITEMS_MAX {
+        return Err(malformed(path, &format!("{} items, the most that are merged by key is {ITEMS_MAX}", patch.len())));
+    }
     let replaces =
         patch.iter().any(|item| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1));
     let mut merged = if replaces { Vec::new() } else { old.to_vec() };
@@ -151,7 +138,7 @@ fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) ->
         };
         let at = merged.iter().position(|existing| &existing[key] == id);
         let old = at.and_then(|at| merged[at].as_object().cloned());
-        match (map(kind, path, old.as_ref(), fields)?, at) {
+        match (map(lists, path, old.as_ref(), fields)?, at) {
             (Some(item), Some(at)) => merged[at] = Value::Object(item),
             (Some(item), None) => merged.push(Value::Object(item)),
             (None, _) => merged.retain(|existing| &existing[key] != id),
@@ -160,7 +147,7 @@ fn objects(kind: &str, path: &str, key: &str, old: &[Value], patch: &[Value]) ->
     Ok(merged)
 }
 
-/// Puts the items that the client named into its order; each other item stays behind its predecessor.
+/// Puts the items that the client named into its order; each other item stays where it is.
 fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     let id = |item: &Value| match how {
         ListMerge::ByKey(key) => item.get(key).cloned().unwrap_or(Value::Null),
@@ -168,7 +155,7 @@ fn order(list: &mut [Value], wanted: &[Value], how: ListMerge) {
     };
     let place = |item: &Value| wanted.iter().position(|other| id(other) == id(item));
     let mut named: Vec<Value> = list.iter().filter(|item| place(item).is_some()).cloned().collect();
-    named.sort_by_key(|item| place(item));
+    named.sort_by_cached_key(|item| place(item));
     let mut named = named.into_iter();
     for item in list.iter_mut().filter(|item| place(item).is_some()) {
         *item = named.next().expect("as many places as named items");
@@ -191,7 +178,7 @@ mod tests {
 
     fn check(case: &str, kind: &str, object: Value, patch: Value, expected: Value) {
         println!("case {case}");
-        assert_eq!(merge(kind, &object, &patch).expect("the patch is well formed"), expected, "{case}");
+        assert_eq!(merge("", kind, &object, &patch).expect("the patch is well formed"), expected, "{case}");
     }
 
     #[test]
@@ -272,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_item_without_its_merge_key_is_refused() {
-        let refused = merge("Service", &json!({}), &json!({"spec": {"ports": [{"name": "a"}]}}));
+        let refused = merge("", "Service", &json!({}), &json!({"spec": {"ports": [{"name": "a"}]}}));
         assert!(matches!(refused, Err(Error::Malformed(why)) if why.contains("spec.ports") && why.contains("port")));
     }
 }

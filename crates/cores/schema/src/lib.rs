@@ -2,7 +2,8 @@
 //!
 //! One source for four uses: the OpenAPI v3 documents that kubectl reads ([`openapi_v3`]), `fieldValidation`
 //! ([`unknown_fields`], [`duplicate_fields`]), the 400 for a value of a wrong JSON type ([`type_error`]), and the merge
-//! keys of strategic merge patches ([`merge_keys`]).
+//! keys of strategic merge patches ([`merge_keys`]). Beside them stands the protobuf form of the same kinds
+//! ([`from_protobuf`]).
 //!
 //! ```text
 //! k8s-openapi ──./dev schemas──► definitions.json ─┐
@@ -25,6 +26,7 @@ mod duplicates;
 mod facts;
 mod merge;
 mod openapi;
+mod protobuf;
 mod tree;
 mod types;
 mod unknown;
@@ -33,6 +35,7 @@ pub use definitions::is_defined;
 pub use duplicates::{Error, duplicate_fields};
 pub use merge::{MergeKey, merge_keys};
 pub use openapi::{Document, GroupVersion, Method, Served, Subresource, openapi_v3, openapi_v3_index};
+pub use protobuf::{Error as ProtobufError, from_protobuf};
 pub use types::{TypeError, type_error};
 pub use unknown::unknown_fields;
 

@@ -1,6 +1,8 @@
 //! What exists from the first start on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -9,9 +11,26 @@ use crate::registry::{self, Served};
 use crate::status::Status;
 use crate::table::Form;
 use crate::verbs::{self, Call};
-use crate::{ApiServer, Config};
+use crate::{ApiServer, Config, keys, object};
 
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// How often it is looked whether all of this is still there, as upstream does (S-148, S-149).
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Creates again what somebody deletes, as long as the server lives.
+pub(crate) fn keep(server: &ApiServer) {
+    let server = Arc::downgrade(&server.inner);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let Some(inner) = server.upgrade() else { return };
+            if let Err(error) = bootstrap(&ApiServer { inner }).await {
+                tracing::warn!(%error, "what must always exist could not be written");
+            }
+        }
+    });
+}
 
 /// Creates what is missing; what is there is left as it is (S-148).
 pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Status> {
@@ -80,6 +99,10 @@ async fn publish(server: &ApiServer) -> Result<(), Status> {
 
 /// Creates an object; says whether it was missing.
 async fn create(server: &ApiServer, plural: &str, namespace: Option<&str>, object: Value) -> Result<bool, Status> {
+    let key = keys::object(registry::plural(plural).facts(), namespace.unwrap_or_default(), object::name(&object));
+    if server.inner.store().get(&key, None).await?.is_some() {
+        return Ok(false);
+    }
     match verbs::create(server, &call(plural, namespace, None, &object)).await {
         Ok(_) => Ok(true),
         Err(status) if status.reason == "AlreadyExists" => Ok(false),

@@ -2,18 +2,23 @@
 //!
 //! The truth is in the store: a cluster IP's claim is its IPAddress object, a port's is a key of its own, and a write
 //! that claims expects their absence in its own transaction. What stands here is only the index from which the
-//! allocator chooses; where it is stale, the transaction fails, the index learns, and the choice is made again.
+//! allocator chooses. It learns from every commit of this server, in the order of revisions; where it still lags, the
+//! transaction fails, the index learns, and the choice is made again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use kinds::{Claim, Taken};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use store::{Expect, Key, Range, Store, Transaction, Write};
+use store::{Expect, Key, KeyValue, Range, Revision, Store, Transaction, Write};
 
 use crate::status::Status;
 use crate::{keys, object};
+
+/// Releases that are remembered, so that a claim that is told late does not undo them. Older ones are forgotten: no
+/// commit is told that late.
+const RELEASES_KEPT: usize = 10_000;
 
 /// The index of claims. A plain lock: it is held for single look-ups and never across an await.
 #[derive(Debug, Default)]
@@ -21,19 +26,20 @@ pub(crate) struct Claims {
     held: RwLock<Held>,
 }
 
+/// Claims and releases, each with the revision that made it so.
 #[derive(Debug, Default)]
 struct Held {
-    addresses: HashSet<IpAddr>,
-    ports: HashSet<u16>,
+    claims: HashMap<Claim, Revision>,
+    releases: HashMap<Claim, Revision>,
 }
 
 impl Taken for Claims {
     fn address(&self, address: IpAddr) -> bool {
-        self.held.read().addresses.contains(&address)
+        self.held.read().claims.contains_key(&Claim::Address(address))
     }
 
     fn port(&self, port: u16) -> bool {
-        self.held.read().ports.contains(&port)
+        self.held.read().claims.contains_key(&Claim::Port(port))
     }
 }
 
@@ -43,34 +49,37 @@ impl Claims {
         let claims = Claims::default();
         for prefix in [keys::ADDRESSES, keys::PORTS] {
             for item in store.range(&Range::prefix(prefix), None).await?.items {
-                claims.note(&item.key, true);
+                claims.note(&item.key, item.modified, true);
             }
         }
         Ok(claims)
     }
 
     /// Learns from a transaction that was carried out.
-    pub(crate) fn committed(&self, writes: &[Write]) {
+    pub(crate) fn committed(&self, writes: &[Write], revision: Revision) {
         for write in writes {
-            self.note(write.key(), matches!(write, Write::Put(..)));
+            self.note(write.key(), revision, matches!(write, Write::Put(..)));
         }
     }
 
-    /// Learns that a key exists or does not.
-    pub(crate) fn note(&self, key: &str, exists: bool) {
-        match claim(key) {
-            Some(Claim::Address(address)) => set(&mut self.held.write().addresses, address, exists),
-            Some(Claim::Port(port)) => set(&mut self.held.write().ports, port, exists),
-            None => {}
+    /// Learns that a key exists or does not since a revision. Commits may be told out of order; the newest counts.
+    pub(crate) fn note(&self, key: &str, revision: Revision, exists: bool) {
+        let Some(claim) = claim(key) else { return };
+        let mut held = self.held.write();
+        let known = held.claims.get(&claim).max(held.releases.get(&claim)).copied();
+        if known.is_some_and(|known| known > revision) {
+            return;
         }
-    }
-}
-
-fn set<T: std::hash::Hash + Eq>(held: &mut HashSet<T>, item: T, exists: bool) {
-    if exists {
-        held.insert(item);
-    } else {
-        held.remove(&item);
+        if exists {
+            held.releases.remove(&claim);
+            held.claims.insert(claim, revision);
+        } else {
+            held.claims.remove(&claim);
+            held.releases.insert(claim, revision);
+            if held.releases.len() > 2 * RELEASES_KEPT {
+                held.releases.retain(|_, at| *at + RELEASES_KEPT as Revision > revision);
+            }
+        }
     }
 }
 
@@ -81,8 +90,8 @@ fn claim(key: &str) -> Option<Claim> {
     key.strip_prefix(keys::PORTS)?.parse().ok().map(Claim::Port)
 }
 
-/// Adds to a transaction what claims these for a Service, and what releases those it no longer holds.
-pub(crate) fn add(transaction: &mut Transaction, service: &Value, claims: &[Claim], releases: &[Claim], now: &str) {
+/// Adds to a transaction what claims these for a Service.
+pub(crate) fn claim_all(transaction: &mut Transaction, service: &Value, claims: &[Claim], now: &str) {
     for claim in claims {
         let key: Key = key(*claim).into();
         let value = match claim {
@@ -92,8 +101,36 @@ pub(crate) fn add(transaction: &mut Transaction, service: &Value, claims: &[Clai
         transaction.expect.push(Expect::Absent(key.clone()));
         transaction.writes.push(Write::Put(key, value));
     }
-    let released = releases.iter().filter(|claim| !claims.contains(claim));
-    transaction.writes.extend(released.map(|claim| Write::Delete(key(*claim).into())));
+}
+
+/// Adds to a transaction what releases a Service's claims. A claim that is meanwhile another Service's, because somebody
+/// deleted ours by hand, stays.
+pub(crate) async fn release_all(
+    transaction: &mut Transaction,
+    store: &dyn Store,
+    service: &Value,
+    releases: &[Claim],
+) -> Result<(), Status> {
+    for claim in releases {
+        let Some(held) = store.get(&key(*claim), None).await? else { continue };
+        if holder(*claim, &held).as_deref() == Some(parent(service).as_str()) {
+            transaction.expect.push(Expect::Modified(held.key.clone(), held.modified));
+            transaction.writes.push(Write::Delete(held.key));
+        }
+    }
+    Ok(())
+}
+
+/// The Service that a claim names: `namespace/name`.
+fn holder(claim: Claim, held: &KeyValue) -> Option<String> {
+    let value: Value = serde_json::from_slice(&held.value).ok()?;
+    match claim {
+        Claim::Address(_) => {
+            let parent = &value["spec"]["parentRef"];
+            Some(format!("{}/{}", parent["namespace"].as_str()?, parent["name"].as_str()?))
+        }
+        Claim::Port(_) => value["service"].as_str().map(str::to_owned),
+    }
 }
 
 fn key(claim: Claim) -> String {
@@ -128,4 +165,21 @@ fn address_object(address: IpAddr, service: &Value, now: &str) -> Value {
             "namespace": service["metadata"]["namespace"], "name": service["metadata"]["name"],
         } },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_may_be_told_out_of_order() {
+        let claims = Claims::default();
+        let key = keys::port(30080);
+        claims.note(&key, 7, false);
+        claims.note(&key, 5, true);
+        assert!(!claims.port(30080), "revision 7 released it");
+        claims.note(&key, 9, true);
+        claims.note(&key, 8, false);
+        assert!(claims.port(30080), "revision 9 claimed it");
+    }
 }

@@ -20,6 +20,7 @@ pub(crate) fn answer(request: &Request<Body>) -> Option<Response<Body>> {
     let path = request.uri().path().trim_matches('/');
     let aggregated = accept.contains("as=APIGroupDiscoveryList");
     match path.split('/').collect::<Vec<_>>()[..] {
+        [""] => Some(json_response(StatusCode::OK, root().to_string())),
         ["api"] if aggregated => Some(aggregate(accept, |group| group.is_empty())),
         ["apis"] if aggregated => Some(aggregate(accept, |group| !group.is_empty())),
         ["api"] => Some(json_response(StatusCode::OK, core_versions().to_string())),
@@ -33,6 +34,17 @@ pub(crate) fn answer(request: &Request<Body>) -> Option<Response<Body>> {
 
 fn found(value: Option<Value>) -> Option<Response<Body>> {
     value.map(|value| json_response(StatusCode::OK, value.to_string()))
+}
+
+/// Every path that leads further.
+fn root() -> Value {
+    let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
+    for (group, versions) in groups_by_name() {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    json!({ "paths": paths })
 }
 
 fn core_versions() -> Value {

@@ -22,6 +22,7 @@ mod keys;
 mod listing;
 mod object;
 mod openapi;
+mod options;
 mod path;
 mod query;
 mod registry;
@@ -68,16 +69,17 @@ pub struct ApiServer {
 struct Inner {
     store: Arc<dyn Store>,
     config: Config,
-    claims: claims::Claims,
+    claims: Arc<claims::Claims>,
 }
 
 impl ApiServer {
     /// Reads what the store holds and writes what must exist from the start: the four namespaces, the default
     /// ServiceCIDR (S-143) and the Service `default/kubernetes` (S-148).
     pub async fn start(store: Arc<dyn Store>, config: Config) -> Result<ApiServer, Status> {
-        let claims = claims::Claims::load(store.as_ref()).await?;
+        let claims = Arc::new(claims::Claims::load(store.as_ref()).await?);
         let server = ApiServer { inner: Arc::new(Inner { store, config, claims }) };
         bootstrap::bootstrap(&server).await?;
+        bootstrap::keep(&server);
         Ok(server)
     }
 

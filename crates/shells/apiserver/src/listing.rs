@@ -4,13 +4,13 @@ use api::Selector;
 use bytes::Bytes;
 use kinds::Kind;
 use serde_json::Value;
-use store::{KeyValue, Page, Range, Revision};
+use store::{KeyValue, Range, Revision};
 
 use crate::query::Query;
 use crate::registry::Served;
 use crate::status::Status;
 use crate::verbs::Call;
-use crate::{Inner, keys, object};
+use crate::{Inner, keys, object, options};
 
 /// Which objects are wanted.
 #[derive(Clone, Debug, Default)]
@@ -93,31 +93,41 @@ pub(crate) struct Listed {
     pub(crate) remaining: Option<usize>,
 }
 
+/// How many objects a list with a selector looks through at a time, however few it is to return.
+const STEP: usize = 500;
+
 /// Reads the page that a list request asks for.
 pub(crate) async fn list(inner: &Inner, call: &Call) -> Result<Listed, Status> {
+    options::check_list(&call.query)?;
     let selection = Selection::parse(call.served.kind, &call.query, None)?;
     let prefix = keys::prefix(call.served.facts(), call.path.namespace.as_deref());
-    let (at, after) = start(&call.query)?;
-    let mut range = Range { prefix, after, limit: call.query.limit };
+    let (mut at, after) = start(inner, &call.query).await?;
+    let limit = call.query.limit.unwrap_or(usize::MAX);
+    let step = call.query.limit.map(|limit| if selection.is_everything() { limit } else { limit.max(STEP) });
+    let mut range = Range { prefix, after, limit: step };
     let mut items = Vec::new();
     loop {
+        // All pages of a list are read at the revision of its first one: whoever watches from there misses nothing.
         let page = inner.store().range(&range, at).await?;
-        let last = page.items.last().map(|item| item.key.to_string());
-        let Page { items: found, revision, remaining } = page;
-        items.extend(found.into_iter().filter(|item| wanted(&call.served, &selection, item)));
-        let full = call.query.limit.is_some_and(|limit| items.len() >= limit);
-        if remaining == 0 || full {
-            let more = remaining > 0;
-            let token = if more {
-                continuation(at.unwrap_or(revision), &last.expect("a full page has items"))
-            } else {
-                String::new()
-            };
-            let remaining = (more && selection.is_everything()).then_some(remaining);
-            return Ok(Listed { items, revision: at.unwrap_or(revision), r#continue: token, remaining });
+        let revision = *at.get_or_insert(page.revision);
+        let mut left = page.items.len() + page.remaining;
+        for item in page.items {
+            left -= 1;
+            range.after = Some(item.key.to_string());
+            if wanted(&call.served, &selection, &item) {
+                items.push(item);
+            }
+            if items.len() >= limit {
+                break;
+            }
         }
-        range.after = last;
-        range.limit = call.query.limit.map(|limit| limit - items.len());
+        if left == 0 || items.len() >= limit {
+            let last = range.after.as_deref().filter(|_| left > 0);
+            let token = last.map(|last| continuation(revision, last)).unwrap_or_default();
+            let remaining = (left > 0 && selection.is_everything()).then_some(left);
+            return Ok(Listed { items, revision, r#continue: token, remaining });
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -125,9 +135,13 @@ fn wanted(served: &Served, selection: &Selection, item: &KeyValue) -> bool {
     selection.is_everything() || selection.matches(served.kind, &object::decode(item))
 }
 
-/// From which revision and behind which key the list is read.
-fn start(query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
+/// From which revision and behind which key the list is read. A list is always read from the newest state, which is "not
+/// older than" any version that exists.
+async fn start(inner: &Inner, query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
     if !query.r#continue.is_empty() {
+        if !matches!(query.resource_version.as_str(), "" | "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
         let (revision, after) = parse_continuation(&query.r#continue)
             .ok_or_else(|| Status::bad_request("continue key is not valid: it is not one that this server gave"))?;
         return Ok((Some(revision), Some(after)));
@@ -136,7 +150,15 @@ fn start(query: &Query) -> Result<(Option<Revision>, Option<String>), Status> {
         "" | "0" => Ok((None, None)),
         version => {
             let version = revision(version)?;
-            let exact = query.resource_version_match == "Exact";
+            let newest = inner.store().revision().await?;
+            if version > newest {
+                return Err(store::Error::Future { asked: version, newest }.into());
+            }
+            // A page of a list at a version that isn't said to be a lower bound is a page of exactly that state.
+            let exact = match query.resource_version_match.as_str() {
+                "" => query.limit.is_some(),
+                r#match => r#match == "Exact",
+            };
             Ok((exact.then_some(version), None))
         }
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::path::decode;
 use crate::status::Status;
+use crate::table::Include;
 
 /// Parameters as Kubernetes's `ListOptions`, `CreateOptions` and their kin name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) struct Query {
     pub(crate) field_selector: String,
     pub(crate) resource_version: String,
     pub(crate) resource_version_match: String,
-    pub(crate) send_initial_events: bool,
+    pub(crate) send_initial_events: Option<bool>,
     pub(crate) allow_watch_bookmarks: bool,
     pub(crate) timeout_s: Option<u64>,
     pub(crate) limit: Option<usize>,
@@ -22,6 +23,7 @@ pub(crate) struct Query {
     pub(crate) field_validation: String,
     pub(crate) grace_period_s: Option<i64>,
     pub(crate) propagation_policy: String,
+    pub(crate) include_object: Include,
 }
 
 /// Reads the part of a URL behind `?`. Unknown parameters are ignored, as Kubernetes does.
@@ -43,7 +45,7 @@ fn set(query: &mut Query, name: &str, value: String) -> Result<(), Status> {
         "fieldSelector" => query.field_selector = value,
         "resourceVersion" => query.resource_version = value,
         "resourceVersionMatch" => query.resource_version_match = value,
-        "sendInitialEvents" => query.send_initial_events = truth(&value),
+        "sendInitialEvents" => query.send_initial_events = Some(truth(&value)),
         "allowWatchBookmarks" => query.allow_watch_bookmarks = truth(&value),
         "timeoutSeconds" => query.timeout_s = number(name, &value)?,
         "limit" => query.limit = number(name, &value)?.filter(|limit| *limit > 0),
@@ -56,6 +58,13 @@ fn set(query: &mut Query, name: &str, value: String) -> Result<(), Status> {
         "fieldValidation" => query.field_validation = value,
         "gracePeriodSeconds" => query.grace_period_s = number(name, &value)?,
         "propagationPolicy" => query.propagation_policy = value,
+        "includeObject" => {
+            query.include_object = match value.as_str() {
+                "None" => Include::None,
+                "Object" => Include::Object,
+                _ => Include::Metadata,
+            }
+        }
         _ => {}
     }
     Ok(())

@@ -6,7 +6,7 @@ use axum_core::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustls::pki_types::pem::PemObject;
@@ -23,6 +23,13 @@ use crate::{ApiServer, Identity};
 
 /// How long open requests may take after the stop signal. Watches never end by themselves.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// How long a client may take for the TLS handshake, and for the answer to a ping.
+const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long a client may take to send a request's headers; a connection without requests is closed after that, too.
+const HEADERS: std::time::Duration = std::time::Duration::from_secs(60);
+/// How often an HTTP/2 client is asked whether it is still there.
+const PING: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Why the listener could not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +83,10 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = socket.set_nodelay(true);
-    let stream = match acceptor.accept(socket).await {
-        Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "TLS handshake failed"),
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!("TLS handshake took too long"),
     };
     let identity = stream.get_ref().1.peer_certificates().and_then(|chain| identity(chain.first()?));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -91,7 +99,9 @@ async fn connection(
             Ok::<_, std::convert::Infallible>(server.handle(request).await)
         }
     });
-    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(HANDSHAKE);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
@@ -111,7 +121,7 @@ fn tls(credentials: &Credentials) -> Result<ServerConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut clients = RootCertStore::empty();
     clients.add(CertificateDer::from_pem_slice(credentials.ca.as_bytes())?)?;
-    // A client without certificate is anonymous; what it may see is decided with its request.
+    // A client without certificate is anonymous: it gets health and version, and 401 for the rest.
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider.clone())
         .allow_unauthenticated()
         .build()?;

@@ -35,8 +35,49 @@ pub(crate) fn accepted(accept: &str) -> Option<Form> {
     })
 }
 
-/// A Table of these objects. `version` and `next` are the list's resource version and continuation.
-pub(crate) fn table(served: &Served, objects: &[Value], list: Value, now: &str, with_columns: bool) -> Value {
+/// What a row holds of its object besides the cells (`includeObject`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// Nothing.
+    None,
+    /// Its metadata.
+    #[default]
+    Metadata,
+    /// All of it: kubectl sorts by it.
+    Object,
+}
+
+/// How objects become rows.
+pub(crate) struct Rows<'a> {
+    pub(crate) served: &'a Served,
+    pub(crate) include: Include,
+    /// Now, RFC 3339, for the ages.
+    pub(crate) now: &'a str,
+}
+
+impl Rows<'_> {
+    /// A Table of these objects; `list` is its metadata.
+    pub(crate) fn table(&self, objects: &[Value], list: Value, with_columns: bool) -> Value {
+        let rows: Vec<Value> = objects.iter().map(|object| self.row(object)).collect();
+        json!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list,
+            "columnDefinitions": if with_columns { columns(self.served) } else { Value::Null }, "rows": rows,
+        })
+    }
+
+    fn row(&self, object: &Value) -> Value {
+        let mut row = json!({ "cells": self.served.kind.row(object, self.now) });
+        match (self.include, self.served.view) {
+            (Include::None, _) => {}
+            (Include::Metadata, _) => row["object"] = metadata(object),
+            (Include::Object, Some(view)) => row["object"] = (view.show)(object),
+            (Include::Object, None) => row["object"] = object.clone(),
+        }
+        row
+    }
+}
+
+fn columns(served: &Served) -> Value {
     let columns: Vec<Value> = served
         .kind
         .columns()
@@ -48,14 +89,7 @@ pub(crate) fn table(served: &Served, objects: &[Value], list: Value, now: &str, 
             })
         })
         .collect();
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| json!({ "cells": served.kind.row(object, now), "object": metadata(object) }))
-        .collect();
-    json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list,
-        "columnDefinitions": if with_columns { Value::Array(columns) } else { Value::Null }, "rows": rows,
-    })
+    Value::Array(columns)
 }
 
 /// The metadata of an object, as an object of its own.

@@ -12,13 +12,14 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use store::{Event, KeyValue, Range, Revision};
+use tokio::time::Instant;
 
 use crate::listing::{Selection, revision};
 use crate::registry::Served;
 use crate::status::Status;
-use crate::table::{self, Form};
-use crate::verbs::Call;
-use crate::{ApiServer, keys, object};
+use crate::table::{self, Form, Include};
+use crate::verbs::{self, Call};
+use crate::{ApiServer, keys, object, options};
 
 /// How often an idle watcher that allows it hears of the newest revision.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(10);
@@ -30,26 +31,31 @@ struct Watcher {
     served: Served,
     selection: Selection,
     form: Form,
-    now: String,
+    include: Include,
     /// Whether a Table was sent, with its columns.
     columns_sent: bool,
 }
 
 pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Response<Body>, Status> {
     let query = &call.query;
+    options::check_watch(query)?;
     let selection = Selection::parse(call.served.kind, query, call.path.name.as_deref())?;
     let prefix = keys::prefix(call.served.facts(), call.path.namespace.as_deref());
-    let from_state = query.send_initial_events || matches!(query.resource_version.as_str(), "" | "0");
-    let (initial, after) = if from_state {
-        let page = server.inner.store().range(&Range::prefix(&prefix), None).await?;
-        (page.items, page.revision)
-    } else {
-        (Vec::new(), revision(&query.resource_version)?)
+    let asked = match query.resource_version.as_str() {
+        "" | "0" => None,
+        version => Some(revision(version)?),
     };
     let newest = server.inner.store().revision().await?;
-    if after > newest {
-        return Err(store::Error::Future { asked: after, newest }.into());
+    if let Some(asked) = asked.filter(|asked| *asked > newest) {
+        return Err(store::Error::Future { asked, newest }.into());
     }
+    let (initial, after) = match (query.send_initial_events, asked) {
+        (Some(true), _) | (None, None) => {
+            let page = server.inner.store().range(&Range::prefix(&prefix), None).await?;
+            (page.items, page.revision)
+        }
+        (_, asked) => (Vec::new(), asked.unwrap_or(newest)),
+    };
     let changes = match server.inner.store().watch(&prefix, after).await {
         Ok(changes) => changes,
         Err(store::Error::Compacted { asked, oldest }) => {
@@ -58,13 +64,13 @@ pub(crate) async fn watch(server: &ApiServer, call: Call) -> Result<Response<Bod
         Err(error) => return Err(error.into()),
     };
     let mut watcher =
-        Watcher { served: call.served, selection, form: call.form, now: call.now.clone(), columns_sent: false };
+        Watcher { served: call.served, selection, form: call.form, include: query.include_object, columns_sent: false };
     let mut head: Vec<Bytes> = initial.iter().filter_map(|item| watcher.initial(item)).collect();
-    if query.send_initial_events && query.allow_watch_bookmarks {
+    if query.send_initial_events == Some(true) && query.allow_watch_bookmarks {
         head.push(watcher.bookmark(after, true));
     }
     let bookmarks = query.allow_watch_bookmarks.then(|| server.clone());
-    let timeout = query.timeout_s.map_or(TIMEOUT, Duration::from_secs);
+    let timeout = query.timeout_s.filter(|seconds| *seconds > 0).map_or(TIMEOUT, Duration::from_secs);
     Ok(streaming(lines(watcher, head, changes, bookmarks, timeout)))
 }
 
@@ -76,7 +82,7 @@ fn lines(
     bookmarks: Option<ApiServer>,
     timeout: Duration,
 ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
-    let live = Live { watcher, changes, bookmarks };
+    let live = Live { watcher, changes, bookmarks, bookmark_at: Instant::now() + BOOKMARK_EVERY };
     let live = stream::unfold(live, |mut live| async move { Some((live.next().await?, live)) });
     stream::iter(head).chain(live).take_until(tokio::time::sleep(timeout)).map(Ok)
 }
@@ -87,6 +93,8 @@ struct Live {
     changes: store::Watch,
     /// Where the newest revision is read, for a client that wants bookmarks.
     bookmarks: Option<ApiServer>,
+    /// When the client is to hear of the newest revision, if it hears of nothing else before.
+    bookmark_at: Instant,
 }
 
 impl Live {
@@ -98,12 +106,15 @@ impl Live {
                     let change = self.changes.next().await;
                     self.change(change)?
                 }
-                Some(server) => match tokio::time::timeout(BOOKMARK_EVERY, self.changes.next()).await {
+                // Changes that this client does not want put a bookmark off no longer than until they are read.
+                Some(server) if self.bookmark_at <= Instant::now() => self.idle(&server).await?,
+                Some(_) => match tokio::time::timeout_at(self.bookmark_at, self.changes.next()).await {
                     Ok(change) => self.change(change)?,
-                    Err(_) => self.idle(&server).await?,
+                    Err(_) => continue,
                 },
             };
             if !line.is_empty() {
+                self.bookmark_at = Instant::now() + BOOKMARK_EVERY;
                 return Some(line);
             }
         }
@@ -174,15 +185,24 @@ impl Watcher {
     fn table(&mut self, object: &Value) -> Value {
         let list = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
         let columns = !std::mem::replace(&mut self.columns_sent, true);
-        table::table(&self.served, std::slice::from_ref(object), list, &self.now, columns)
+        // Ages are as of the event, however long the watch lasts.
+        let rows = table::Rows { served: &self.served, include: self.include, now: &verbs::now() };
+        rows.table(std::slice::from_ref(object), list, columns)
     }
 
     fn bookmark(&self, revision: Revision, initial_end: bool) -> Bytes {
+        let (kind, api_version) = match self.form {
+            Form::Object => (self.served.facts().kind, self.served.api_version()),
+            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            Form::Table => ("Table", "meta.k8s.io/v1".to_owned()),
+        };
         let mut object = json!({
-            "kind": self.served.facts().kind,
-            "apiVersion": self.served.api_version(),
+            "kind": kind, "apiVersion": api_version,
             "metadata": { "resourceVersion": revision.to_string(), "creationTimestamp": null },
         });
+        if self.form == Form::Table {
+            object["rows"] = json!([]);
+        }
         if initial_end {
             object["metadata"]["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }

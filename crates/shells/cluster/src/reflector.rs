@@ -47,6 +47,10 @@ const QUEUE: usize = 1024;
 const PAGE: usize = 1000;
 /// How long a watch lasts before it is renewed, in seconds.
 const WATCH_S: u64 = 290;
+/// How long a watch may be silent before it counts as broken: the server ends it before, or sends bookmarks.
+const SILENCE: Duration = Duration::from_secs(WATCH_S + 30);
+/// How long a page of a list may take.
+const LIST: Duration = Duration::from_secs(60);
 /// The pause after a failure, doubling up to a limit.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -136,8 +140,11 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
             };
             match end {
                 End::Unwanted => return,
-                End::TimeOut => {}
-                End::Expired => version = None,
+                End::TimeOut => tokio::time::sleep(PAUSE.0).await,
+                End::Expired => {
+                    tokio::time::sleep(PAUSE.0).await;
+                    version = None;
+                }
                 End::Failed(why) => {
                     tracing::warn!(kind = self.source.kind, why, "list or watch failed; trying again");
                     tokio::select! {
@@ -204,13 +211,14 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
         let mut events = pin!(events);
         loop {
             let event = tokio::select! {
-                event = events.try_next() => event,
+                event = tokio::time::timeout(SILENCE, events.try_next()) => event,
                 () = self.out.closed() => return End::Unwanted,
             };
             let done = match event {
-                Ok(Some(event)) => self.event(event, version).await,
-                Ok(None) => Err(End::TimeOut),
-                Err(error) => Err(End::Failed(error.to_string())),
+                Ok(Ok(Some(event))) => self.event(event, version).await,
+                Ok(Ok(None)) => Err(End::TimeOut),
+                Ok(Err(error)) => Err(End::Failed(error.to_string())),
+                Err(_) => Err(End::Failed(format!("a watch was silent for {SILENCE:?}"))),
             };
             if let Err(end) = done {
                 return end;
@@ -245,6 +253,10 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
         });
         if same {
             return Ok(());
+        }
+        // A list shows only the second life of a name; that the first one ended matters to who follows uids.
+        if self.known.get(&key).is_some_and(|known| self.metadata(known).uid != self.metadata(&object).uid) {
+            self.gone(&key).await?;
         }
         let object = Arc::new(object);
         self.known.insert(key, object.clone());

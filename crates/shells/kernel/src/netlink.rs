@@ -2,11 +2,12 @@
 //!
 //! The kernel handles a message before `sendto` returns, so every answer to it lies in the receive queue by then; only
 //! dumps are produced while they are read. See <https://docs.kernel.org/userspace-api/netlink/intro.html>.
-#![allow(unsafe_code)] // Netlink sockets have no safe interface in std; the four calls below are all there is.
+#![allow(unsafe_code)] // Netlink sockets have no safe interface in std; the few calls below are all there is.
 
 use std::io;
 use std::mem::{size_of, size_of_val};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// nlmsghdr.
 const HEADER: usize = 16;
@@ -94,6 +95,8 @@ pub(crate) struct Message<'a> {
     pub kind: u16,
     pub flags: u16,
     pub sequence: u32,
+    /// Whose message it answers, or whose change it tells of.
+    pub port: u32,
     /// With its header.
     pub bytes: &'a [u8],
 }
@@ -131,6 +134,7 @@ impl Socket {
     fn prepare(&self) -> io::Result<()> {
         const CAP_ACK: i32 = 10;
         const EXT_ACK: i32 = 11;
+        self.bind()?;
         self.set(libc::SOL_NETLINK, CAP_ACK, &1i32)?;
         self.set(libc::SOL_NETLINK, EXT_ACK, &1i32)?;
         let timeout = libc::timeval { tv_sec: TIMEOUT_S, tv_usec: 0 };
@@ -141,12 +145,52 @@ impl Socket {
         Ok(())
     }
 
+    /// Lets the kernel number the socket now; it would do so at the first message.
+    fn bind(&self) -> io::Result<()> {
+        // SAFETY: zeroes are a valid sockaddr_nl.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+        let length = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: the pointer and the length are those of a live variable.
+        let result = unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), length) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     fn set<T>(&self, level: i32, option: i32, value: &T) -> io::Result<()> {
         let length = size_of_val(value) as libc::socklen_t;
         // SAFETY: the pointer and the length are those of a live reference.
         let result =
             unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, option, (&raw const *value).cast(), length) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Hears what the kernel tells a group.
+    pub fn join(&self, group: u32) -> Result<(), NetlinkError> {
+        const ADD_MEMBERSHIP: i32 = 1;
+        self.set(libc::SOL_NETLINK, ADD_MEMBERSHIP, &group).map_err(NetlinkError::Open)
+    }
+
+    /// The number by which the kernel knows this socket in its network namespace.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        // SAFETY: zeroes are a valid sockaddr_nl.
+        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+        let mut length = size_of_val(&address) as libc::socklen_t;
+        let fd = self.fd.as_raw_fd();
+        // SAFETY: both pointers are those of live variables, and the length is that of the first.
+        let result = unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut length) };
+        if result == 0 { Ok(address.nl_pid) } else { Err(NetlinkError::Open(io::Error::last_os_error())) }
+    }
+
+    /// Waits for one datagram; none if none comes in time.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Option<&[u8]>, NetlinkError> {
+        // Zero would mean to wait for ever.
+        let timeout = timeout.max(Duration::from_millis(1));
+        let timeout = libc::timeval {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_usec: i64::from(timeout.subsec_micros()),
+        };
+        self.set(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &timeout).map_err(NetlinkError::Receive)?;
+        Ok(self.receive(0)?.map(|length| &self.buffer[..length]))
     }
 
     /// The most bytes that can be sent at once: what SO_SNDBUFFORCE gives, which needs CAP_NET_ADMIN in the initial user
@@ -277,6 +321,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             kind: u16_at(message, 4)?,
             flags: u16_at(message, 6)?,
             sequence: u32_at(message, 8)?,
+            port: u32_at(message, 12)?,
             bytes: message,
         })
     })

@@ -3,6 +3,8 @@
 //! Without CAP_NET_ADMIN in the initial user namespace the send buffer stays below twice `net.core.wmem_max`; a larger
 //! batch must then be cut into several transactions ([`NfSocket::batch_bytes_max`]).
 
+use std::time::{Duration, Instant};
+
 use crate::netlink::{Counters, NetlinkError, Socket, attributes, message, messages};
 
 const NETLINK_NETFILTER: i32 = 12;
@@ -15,6 +17,9 @@ const NEW_GENERATION: u16 = 10 << 8 | 15;
 const HEADER: usize = 20;
 /// What is asked for when it is to be seen whether the send buffer can be made large.
 const LARGE: usize = 8 << 20;
+
+/// The multicast group of nf_tables.
+const GROUP: u32 = 7;
 
 /// A transaction that the kernel didn't carry out.
 #[derive(Debug, thiserror::Error)]
@@ -96,8 +101,56 @@ impl NfSocket {
             .ok_or(NetlinkError::NoAnswer)
     }
 
+    /// The number by which [`NftablesWatch`] knows changes that were made through this socket.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        self.socket.port()
+    }
+
     /// What went over this socket so far.
     pub fn counters(&self) -> Counters {
         self.socket.counters
     }
+}
+
+/// Hears of changes that others make to a table: an operator's flush, another program's mistake. The kernel also tells
+/// of one's own changes, which are left out by the number of their socket.
+#[derive(Debug)]
+pub struct NftablesWatch {
+    socket: Socket,
+    table: String,
+}
+
+impl NftablesWatch {
+    /// Listens, in the caller's network namespace, for changes of the tables of this name in all families.
+    pub fn open(table: &str) -> Result<NftablesWatch, NetlinkError> {
+        let socket = Socket::open(NETLINK_NETFILTER)?;
+        socket.join(GROUP)?;
+        Ok(NftablesWatch { socket, table: table.to_owned() })
+    }
+
+    /// Waits until somebody else has changed the table, or may have: what comes too fast is lost, and then this says yes.
+    /// No if the time is over.
+    pub fn changed_by_others(&mut self, own_ports: &[u32], timeout: Duration) -> Result<bool, NetlinkError> {
+        let end = Instant::now() + timeout;
+        loop {
+            let table = self.table.clone();
+            let left = end.saturating_duration_since(Instant::now());
+            match self.socket.wait(left) {
+                Ok(None) => return Ok(false),
+                Ok(Some(datagram)) if is_foreign(datagram, &table, own_ports) => return Ok(true),
+                Ok(Some(_)) if left.is_zero() => return Ok(false),
+                Ok(Some(_)) => {}
+                Err(failure) if failure.errno() == Some(libc::ENOBUFS) => return Ok(true),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}
+
+/// Every message of nf_tables but that of a new generation names its table first.
+fn is_foreign(datagram: &[u8], table: &str, own_ports: &[u32]) -> bool {
+    messages(datagram)
+        .filter(|message| message.kind != NEW_GENERATION && !own_ports.contains(&message.port))
+        .filter_map(|message| attributes(message.bytes.get(HEADER..)?).find(|(kind, _)| *kind == 1))
+        .any(|(_, name)| name.strip_suffix(&[0]).unwrap_or(name) == table.as_bytes())
 }

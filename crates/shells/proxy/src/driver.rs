@@ -4,7 +4,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cluster::Cluster;
-use intent::Intent;
+use intent::{Event, Intent};
+use kernel::links::Links;
 use model::{Change, Family};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -89,6 +90,7 @@ struct Driver {
 impl Driver {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stop: watch::Receiver<bool>) {
         let mut batch = Vec::with_capacity(BATCH);
+        self.look_at_host();
         let mut due = Instant::now() + REPAIR_EVERY;
         let mut tell = Instant::now();
         let mut told = true;
@@ -103,6 +105,7 @@ impl Driver {
                 }
                 () = tokio::time::sleep_until(due) => {
                     self.kernel = Kernel::Unknown;
+                    self.look_at_host();
                     due = Instant::now() + REPAIR_EVERY;
                 }
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -123,6 +126,17 @@ impl Driver {
             {
                 due = Instant::now() + pause;
             }
+        }
+    }
+
+    /// Hears which addresses the host has, for node ports (S-319, S-362). Without them the Node's own still count.
+    fn look_at_host(&mut self) {
+        match Links::open().and_then(|links| links.addresses()) {
+            Ok(found) => {
+                let addresses = found.into_iter().map(|(_, address)| address.addr()).collect();
+                self.intent.apply(Event::HostAddresses(addresses));
+            }
+            Err(error) => tracing::warn!(error = runloop::chain(&error), "the host's addresses could not be read"),
         }
     }
 

@@ -87,16 +87,16 @@ fn replace(
     old: &str,
     new: &str,
 ) -> anyhow::Result<()> {
-    let node = scene.node_of(old)?;
+    let node = scene.lab.node(scene.node_of(old)?).name().to_owned();
     let pod = json!({
         "metadata": { "name": new, "labels": { "app": "web" } },
-        "spec": { "nodeName": scene.lab.node(node).name(), "containers": [{
+        "spec": { "nodeName": node, "containers": [{
             "name": "web", "image": "host", "command": ["maitred", "echo-server", "--port", "8080"],
             "ports": [{ "name": "http", "containerPort": 8080 }],
         }] },
     });
     let pod: Pod = scene.api(move |cluster| async move { cluster.create("default", pod).await })?;
-    scene.run_pod_on(&pod, node)?;
+    scene.run_pod(&pod)?;
     until(client, to, |outcome| outcome.pod() == Some(new))?;
     scene.stop_pod(client, to, old)
 }

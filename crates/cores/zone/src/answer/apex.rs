@@ -94,8 +94,10 @@ fn push_domain(out: &mut Vec<u8>, config: &Config, query: &Query<'_>, zone_at: u
     }
 }
 
+/// Both families; a wildcard is where we listen, not where anybody finds us.
 fn wire_addresses(addresses: &[IpAddr]) -> (Vec<u8>, Vec<u8>) {
-    let v4 = addresses.iter().filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip.octets()) } else { None });
-    let v6 = addresses.iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(ip.octets()) } else { None });
+    let addresses = addresses.iter().filter(|ip| !ip.is_unspecified());
+    let v4 = addresses.clone().filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip.octets()) } else { None });
+    let v6 = addresses.filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(ip.octets()) } else { None });
     (v4.flatten().collect(), v6.flatten().collect())
 }

@@ -424,7 +424,7 @@ fn s412_the_zone_has_an_soa_and_a_name_server() {
     check(&zone, "s412-a", "ns.dns A", &has(&glue[..1]));
     check(&zone, "s412-aaaa", "ns.dns AAAA", &has(&glue[1..]));
     check(&zone, "s412-txt", "ns.dns TXT", &NODATA);
-    let local = Config { local_addresses: vec!["192.0.2.53".parse().unwrap()], ..config() };
+    let local = Config { local_addresses: vec!["0.0.0.0".parse().unwrap(), "192.0.2.53".parse().unwrap()], ..config() };
     let alone = Still::new(local, []);
     check(&alone, "s412-local", "ns.dns A", &has(&["ns.dns.cluster.local. 30 A 192.0.2.53"]));
     check(&alone, "s412-local-family", "ns.dns AAAA", &NODATA);

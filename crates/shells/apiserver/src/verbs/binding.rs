@@ -22,6 +22,7 @@ pub(super) async fn bind(server: &ApiServer, call: &Call) -> Result<Response<Bod
         let stored = server.inner.store().get(&call.key(), None).await?;
         let stored = stored.ok_or_else(|| Status::not_found(facts, call.name()))?;
         let mut pod = object::decode(&stored);
+        expect_same(call, &binding, &pod)?;
         if let Some(bound) = pod["spec"]["nodeName"].as_str().filter(|bound| !bound.is_empty()) {
             let why = format!("pod {} is already assigned to node \"{bound}\"", call.name());
             return Err(Status::conflict(facts, call.name(), &why));
@@ -42,6 +43,18 @@ pub(super) async fn bind(server: &ApiServer, call: &Call) -> Result<Response<Bod
         }
     }
     Err(contended(call, call.name()))
+}
+
+/// A scheduler that names a uid or a version means that Pod and no later one of its name.
+fn expect_same(call: &Call, binding: &Value, pod: &Value) -> Result<(), Status> {
+    for field in ["uid", "resourceVersion"] {
+        let (given, found) = (&binding["metadata"][field], &pod["metadata"][field]);
+        if given.as_str().is_some_and(|given| !given.is_empty()) && given != found {
+            let why = format!("Precondition failed: {field} in precondition: {given}, {field} in object meta: {found}");
+            return Err(Status::conflict(call.served.facts(), call.name(), &why));
+        }
+    }
+    Ok(())
 }
 
 /// Sets the condition `PodScheduled`, in place of one that says why the Pod had no node.

@@ -33,6 +33,9 @@ pub(super) async fn delete_collection(server: &ApiServer, call: &Call) -> Result
     Ok(json_response(StatusCode::OK, listing::render(&call.served, &listed)))
 }
 
+/// Namespaces that Kubernetes lets nobody delete.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 enum Deleted {
     /// It stays until its grace period is over or its finalizers are gone.
     Marked(Value),
@@ -64,6 +67,9 @@ fn options(call: &Call) -> Result<DeleteOptions, Status> {
 async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
     let facts = call.served.facts();
     let name = key.rsplit('/').next().unwrap_or_default();
+    if facts.kind == "Namespace" && IMMORTAL.contains(&name) {
+        return Err(Status::forbidden(facts, name, "this namespace may not be deleted"));
+    }
     for _ in 0..ATTEMPTS {
         let stored = inner.store().get(key, None).await?;
         let stored = stored.ok_or_else(|| Status::not_found(facts, name))?;
@@ -93,13 +99,13 @@ async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptio
     Err(contended(call, name))
 }
 
-/// Removes an object with all it holds. Says whether it was still the one that was read.
+/// Removes an object with all that it held when it was read. Says whether it was still the one that was read.
 pub(super) async fn remove(inner: &Inner, call: &Call, stored: &KeyValue, last: &Value) -> Result<bool, Status> {
     let mut transaction = Transaction {
         expect: vec![Expect::Modified(stored.key.clone(), stored.modified)],
         writes: vec![Write::Delete(stored.key.clone())],
     };
-    claims::add(&mut transaction, last, &[], &call.served.kind.holds(last), &call.now);
+    claims::release_all(&mut transaction, inner.store(), last, &call.served.kind.holds(last)).await?;
     if call.served.facts().kind == "Service" {
         // The Endpoints of a Service go with it (S-106).
         let endpoints = registry::plural("endpoints").facts();

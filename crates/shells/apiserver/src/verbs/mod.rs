@@ -26,6 +26,9 @@ use crate::{ApiServer, fields, watch};
 /// The largest body that is read: Kubernetes's own limit.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// A request, understood as far as all verbs need it.
 pub(crate) struct Call {
     pub(crate) served: Served,
@@ -86,9 +89,10 @@ async fn call(request: Request<Body>) -> Result<Call, Status> {
     let path = path::parse(request.uri().path()).ok_or_else(Status::no_such_path)?;
     let served = registry::find(&path).ok_or_else(Status::no_such_path)?;
     let facts = served.facts();
+    let method = request.method().clone();
     let misplaced = match (&path.namespace, facts.namespaced) {
         (Some(_), false) => true,
-        (None, true) => path.name.is_some() || request.method() == Method::POST,
+        (None, true) => path.name.is_some() || method == Method::POST,
         _ => false,
     };
     if misplaced {
@@ -108,7 +112,25 @@ async fn call(request: Request<Body>) -> Result<Call, Status> {
     let content_type = text(request.headers(), header::CONTENT_TYPE);
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|_| Status::too_large(BODY_BYTES_MAX))?.to_bytes();
+    let (content_type, body) = as_json(content_type, body, &served, &method)?;
     Ok(Call { served, path, query, form, content_type, body, now: now() })
+}
+
+/// The media type without its parameters.
+fn media(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Turns a body in protobuf form, as `kubectl create` and clients in Go send it, into JSON, so that nothing behind this
+/// need know of it. Patches have no such form.
+fn as_json(content_type: String, body: Bytes, served: &Served, method: &Method) -> Result<(String, Bytes), Status> {
+    if media(&content_type) != PROTOBUF || method == Method::PATCH || body.is_empty() {
+        return Ok((content_type, body));
+    }
+    let kind = if method == Method::DELETE { "DeleteOptions" } else { served.facts().kind };
+    let object = schema::from_protobuf(&body, &served.api_version(), kind);
+    let object = object.map_err(|error| Status::bad_request(error.to_string()))?;
+    Ok((JSON.to_owned(), object.to_string().into()))
 }
 
 /// Now, as the API writes times.
@@ -119,9 +141,9 @@ pub(crate) fn now() -> String {
 
 /// The body of a create or replace, as the stored form of its kind, with name and namespace from the path; and warnings.
 fn decode(call: &Call) -> Result<(Value, Vec<String>), Status> {
-    let media = call.content_type.split(';').next().unwrap_or_default().trim();
-    if !matches!(media, "" | "application/json") {
-        return Err(Status::unsupported_media_type(media, &["application/json"]));
+    let media = media(&call.content_type);
+    if !matches!(media, "" | JSON) {
+        return Err(Status::unsupported_media_type(media, &[JSON, PROTOBUF]));
     }
     let facts = call.served.facts();
     let (mut object, duplicates) = fields::parse(&call.body, "object")?;
@@ -191,7 +213,8 @@ fn show(call: &Call, code: StatusCode, object: &Value, warnings: &[String]) -> R
     let body = match (call.form, call.served.view) {
         (Form::Table, _) => {
             let list = serde_json::json!({ "resourceVersion": version });
-            table::table(&call.served, std::slice::from_ref(object), list, &call.now, true)
+            let rows = table::Rows { served: &call.served, include: call.query.include_object, now: &call.now };
+            rows.table(std::slice::from_ref(object), list, true)
         }
         (Form::Metadata, _) => table::metadata(object),
         (Form::Object, Some(view)) => (view.show)(object),

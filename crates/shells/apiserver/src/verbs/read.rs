@@ -29,7 +29,8 @@ pub(super) async fn list(server: &ApiServer, call: &Call) -> Result<Response<Bod
     }
     let objects: Vec<Value> = listed.items.iter().map(object::decode).collect();
     let body = if call.form == Form::Table {
-        table::table(&call.served, &objects, metadata, &call.now, true)
+        let rows = table::Rows { served: &call.served, include: call.query.include_object, now: &call.now };
+        rows.table(&objects, metadata, true)
     } else {
         let items: Vec<Value> = objects.iter().map(table::metadata).collect();
         json!({

@@ -22,14 +22,14 @@ pub(crate) async fn replace(server: &ApiServer, call: &Call) -> Result<Response<
 }
 
 pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let media = call.content_type.split(';').next().unwrap_or_default().trim();
-    let (document, duplicates) = fields::parse(&call.body, "patch")?;
+    let media = super::media(&call.content_type);
     let form = patch::Form::from_media_type(media)
         .ok_or_else(|| Status::unsupported_media_type(media, &patch::Form::MEDIA_TYPES))?;
-    let kind = call.served.facts().kind;
+    let (document, duplicates) = fields::parse(&call.body, "patch")?;
+    let (group, kind) = (call.served.group_version().0, call.served.facts().kind);
     change(server, call, &|old| {
         let shown = call.served.view.map_or_else(|| old.clone(), |view| (view.show)(old));
-        let patched = patch::apply(form, kind, &shown, &document).map_err(|error| match error {
+        let patched = patch::apply(form, group, kind, &shown, &document).map_err(|error| match error {
             patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
             patch::Error::Malformed(why) => Status::bad_request(why),
         })?;
@@ -59,7 +59,7 @@ async fn change(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Resp
             return Ok(show(call, StatusCode::OK, &object, &warnings));
         }
         if kinds::deletion::is_finished(&admitted.object) {
-            if remove(inner, call, &stored, &admitted.object).await? {
+            if remove(inner, call, &stored, &old).await? {
                 return Ok(show(call, StatusCode::OK, &admitted.object, &warnings));
             }
             continue;
@@ -103,9 +103,7 @@ fn same(admitted: &Admitted, stored: &KeyValue) -> bool {
 /// A PUT to an absent name creates some kinds; everything else is not found.
 async fn absent(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Response<Body>, Status> {
     let facts = call.served.facts();
-    let put = call.content_type.is_empty()
-        || call.content_type.starts_with("application/json;")
-        || call.content_type == "application/json";
+    let put = matches!(super::media(&call.content_type), "" | super::JSON);
     if !put || call.path.subresource.is_some() || !CREATED_BY_PUT.contains(&facts.plural) {
         return Err(Status::not_found(facts, call.name()));
     }

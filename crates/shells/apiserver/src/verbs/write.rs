@@ -1,6 +1,6 @@
 //! What all writing verbs share: the context of a decision, and the one transaction that carries it out.
 
-use kinds::{Admitted, Context, ServiceRange};
+use kinds::{Admitted, Claim, Context, ServiceRange};
 use serde_json::Value;
 use store::{Expect, KeyValue, Range, Revision, Transaction, Write};
 
@@ -47,7 +47,7 @@ impl Facts {
             seed: uuid::Uuid::new_v4().as_u64_pair().0,
             service_ranges: &self.ranges,
             node_ports: inner.config.node_ports.clone(),
-            taken: &inner.claims,
+            taken: inner.claims.as_ref(),
             dry_run: call.query.dry_run,
         }
     }
@@ -80,31 +80,41 @@ pub(super) async fn store(
         None => Expect::Absent(key.into()),
     });
     if old.is_none() && call.served.facts().namespaced {
-        transaction.expect.push(live_namespace(inner, call).await?);
+        transaction.expect.push(live_namespace(inner, call, object::name(&admitted.object)).await?);
     }
     transaction.writes.push(Write::Put(key.into(), object::encode(admitted.object.clone())));
-    claims::add(&mut transaction, &admitted.object, &admitted.claims, &admitted.releases, &call.now);
+    claims::claim_all(&mut transaction, &admitted.object, &admitted.claims, &call.now);
+    let released: Vec<Claim> =
+        admitted.releases.iter().filter(|claim| !admitted.claims.contains(claim)).copied().collect();
+    claims::release_all(&mut transaction, inner.store(), &admitted.object, &released).await?;
     commit(inner, transaction).await
 }
 
-/// Carries out a transaction, and lets the index of claims learn from it.
+/// Carries out a transaction, and lets the index of claims learn from it. Once it is under way it is carried to its end,
+/// even if the client hangs up meanwhile: else the index would not learn of what the store has done.
 pub(super) async fn commit(inner: &Inner, transaction: Transaction) -> Result<Outcome, Status> {
-    let writes = transaction.writes.clone();
-    match inner.store().commit(transaction).await {
-        Ok(revision) => {
-            inner.claims.committed(&writes);
-            Ok(Outcome::Done(revision))
+    let (store, claims) = (inner.store.clone(), inner.claims.clone());
+    let carried = tokio::spawn(async move {
+        let writes = transaction.writes.clone();
+        match store.commit(transaction).await {
+            Ok(revision) => {
+                claims.committed(&writes, revision);
+                Ok(Outcome::Done(revision))
+            }
+            Err(store::Error::Conflict { key, current }) => {
+                if let Some(current) = current {
+                    claims.note(&key, current.modified, true);
+                }
+                Ok(Outcome::Overtaken(key.to_string()))
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(store::Error::Conflict { key, current }) => {
-            inner.claims.note(&key, current.is_some());
-            Ok(Outcome::Overtaken(key.to_string()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    });
+    carried.await.unwrap_or_else(|error| Err(Status::internal(error.to_string())))
 }
 
 /// That the namespace exists and is not being deleted: nothing new can appear in it behind the back of its deletion.
-async fn live_namespace(inner: &Inner, call: &Call) -> Result<Expect, Status> {
+async fn live_namespace(inner: &Inner, call: &Call, name: &str) -> Result<Expect, Status> {
     let facts = registry::plural("namespaces").facts();
     let key = keys::object(facts, "", call.namespace());
     let stored = inner.store().get(&key, None).await?;
@@ -113,7 +123,7 @@ async fn live_namespace(inner: &Inner, call: &Call) -> Result<Expect, Status> {
     if namespace["metadata"]["deletionTimestamp"].is_string() {
         let why =
             format!("unable to create new content in namespace {} because it is being terminated", call.namespace());
-        let mut status = Status::forbidden(call.served.facts(), call.name(), &why);
+        let mut status = Status::forbidden(call.served.facts(), name, &why);
         let cause = serde_json::json!({
             "reason": "NamespaceTerminating",
             "message": format!("namespace {} is being terminated", call.namespace()),

@@ -1,0 +1,123 @@
+//! What a server holds after its first start, and who may ask.
+
+use std::sync::Arc;
+
+use apiserver::{ApiServer, Config, Identity};
+use axum_core::body::Body;
+use http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+async fn server(directory: &tempfile::TempDir, advertise: &[&str]) -> ApiServer {
+    let store = store::Embedded::open(directory.path()).expect("a store");
+    let config = Config {
+        service_ranges: ["10.96.0.0/16", "fd00:10:96::/108"].map(|range| range.parse().expect("a range")).to_vec(),
+        node_ports: 30000..=32767,
+        advertise: advertise.iter().map(|address| address.parse().expect("an address")).collect(),
+        port: 6443,
+    };
+    ApiServer::start(Arc::new(store), config).await.expect("it starts")
+}
+
+async fn send(server: &ApiServer, method: &str, path: &str, body: Value, known: bool) -> (u16, Value) {
+    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+    let mut request = Request::builder().method(method).uri(path).body(body).expect("a request");
+    if known {
+        request.extensions_mut().insert(Identity::component("test"));
+    }
+    let answer = server.handle(request).await;
+    let code = answer.status().as_u16();
+    let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
+    (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+async fn get(server: &ApiServer, path: &str) -> Value {
+    let (code, object) = send(server, "GET", path, Value::Null, true).await;
+    assert_eq!(code, 200, "{path}: {object}");
+    object
+}
+
+#[tokio::test]
+async fn s148_s149_the_service_kubernetes_leads_to_the_advertised_address() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &["192.0.2.7"]).await;
+    let service = get(&server, "/api/v1/namespaces/default/services/kubernetes").await;
+    assert_eq!(service["metadata"]["labels"], json!({ "component": "apiserver", "provider": "kubernetes" }));
+    let spec = &service["spec"];
+    assert_eq!(spec["clusterIP"], "10.96.0.1", "the first address of the primary range");
+    assert_eq!((&spec["ipFamilyPolicy"], &spec["selector"]), (&json!("SingleStack"), &Value::Null));
+    assert_eq!(spec["ports"], json!([{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443 }]));
+    let endpoints = get(&server, "/api/v1/namespaces/default/endpoints/kubernetes").await;
+    assert_eq!(endpoints["subsets"][0]["addresses"], json!([{ "ip": "192.0.2.7" }]));
+    assert_eq!(endpoints["metadata"]["labels"]["endpointslice.kubernetes.io/skip-mirror"], "true");
+    let slice = get(&server, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").await;
+    assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], "kubernetes");
+    assert_eq!(slice["endpoints"], json!([{ "addresses": ["192.0.2.7"], "conditions": { "ready": true } }]));
+}
+
+#[tokio::test]
+async fn s149_with_only_a_loopback_address_nothing_is_published() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &["127.0.0.1"]).await;
+    let (code, _) = send(&server, "GET", "/api/v1/namespaces/default/endpoints/kubernetes", Value::Null, true).await;
+    assert_eq!(code, 404);
+}
+
+#[tokio::test]
+async fn s142_an_address_is_claimed_by_its_ip_address_object() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &[]).await;
+    let service =
+        json!({ "metadata": { "name": "web" }, "spec": { "clusterIP": "10.96.7.7", "ports": [{ "port": 80 }] } });
+    let (code, answer) = send(&server, "POST", "/api/v1/namespaces/default/services", service, true).await;
+    assert_eq!(code, 201, "{answer}");
+    let path = "/apis/networking.k8s.io/v1/ipaddresses/10.96.7.7";
+    let claim = get(&server, path).await;
+    let parent = json!({ "group": "", "resource": "services", "namespace": "default", "name": "web" });
+    assert_eq!(claim["spec"]["parentRef"], parent);
+    let labels = json!({
+        "ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+    });
+    assert_eq!(claim["metadata"]["labels"], labels);
+    assert_eq!(claim["metadata"]["resourceVersion"], answer["metadata"]["resourceVersion"], "one transaction");
+    send(&server, "DELETE", "/api/v1/namespaces/default/services/web", Value::Null, true).await;
+    assert_eq!(send(&server, "GET", path, Value::Null, true).await.0, 404, "released with the Service");
+}
+
+#[tokio::test]
+async fn s143_s148_a_second_start_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = server(&directory, &["192.0.2.7"]).await;
+    let names: Vec<Value> = items(&get(&first, "/api/v1/namespaces").await);
+    assert_eq!(names, ["default", "kube-node-lease", "kube-public", "kube-system"]);
+    let cidr = get(&first, "/apis/networking.k8s.io/v1/servicecidrs/kubernetes").await;
+    assert_eq!(cidr["spec"]["cidrs"], json!(["10.96.0.0/16", "fd00:10:96::/108"]));
+    let version = |list: Value| list["metadata"]["resourceVersion"].clone();
+    let before = version(get(&first, "/api/v1/services").await);
+    drop(first);
+    let second = server(&directory, &["192.0.2.7"]).await;
+    assert_eq!(version(get(&second, "/api/v1/services").await), before, "nothing was written");
+}
+
+fn items(list: &Value) -> Vec<Value> {
+    list["items"].as_array().expect("items").iter().map(|item| item["metadata"]["name"].clone()).collect()
+}
+
+#[tokio::test]
+async fn strangers_get_401_but_for_health_and_version() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &[]).await;
+    for (path, expected) in [
+        ("/healthz", 200),
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/version", 200),
+        ("/api", 401),
+        ("/apis", 401),
+        ("/openapi/v3", 401),
+        ("/api/v1/services", 401),
+        ("/nothing", 401),
+    ] {
+        assert_eq!(send(&server, "GET", path, Value::Null, false).await.0, expected, "{path}");
+    }
+}
