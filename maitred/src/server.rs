@@ -42,6 +42,7 @@ async fn serve(options: cli::Server) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let settings = controllers::Settings {
         pod_pools: controllers::pod_pools(&options.cluster_cidr).context("--cluster-cidr")?,
+        node_grace: jiff::SignedDuration::from_secs(options.node_monitor_grace_period.into()),
         service_ranges: options.service_cluster_ip_range.clone(),
         ..controllers::Settings::default()
     };
