@@ -45,6 +45,7 @@ pub fn prepare_create(object: &mut Value, kind: &dyn Kind, context: &Context<'_>
     ] {
         json::remove(metadata, field);
     }
+    drop_empty(metadata);
     if text(metadata, "/name").is_empty() && !text(metadata, "/generateName").is_empty() {
         let name = generated_name(text(metadata, "/generateName"), context.seed);
         json::set(metadata, "name", name);
@@ -71,6 +72,16 @@ pub fn prepare_update(new: &mut Value, old: &Value) {
     // A name is generated once; what it was made of stays as the record of it.
     json::keep(metadata, old, "generateName");
     json::remove(metadata, "selfLink");
+    drop_empty(metadata);
+}
+
+/// An empty map or list is no value here: clients that remove the last label read none, as upstream.
+fn drop_empty(metadata: &mut Value) {
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        if json::is_empty(metadata, &format!("/{field}")) {
+            json::remove(metadata, field);
+        }
+    }
 }
 
 /// A name from its start and five characters chosen by the seed.
