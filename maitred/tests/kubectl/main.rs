@@ -1,5 +1,6 @@
 //! What kubectl sees. Expected texts come from S-104 and from Kubernetes's documentation.
 
+#[path = "../harness/mod.rs"]
 mod harness;
 
 use harness::{Server, kubectl};
