@@ -188,8 +188,9 @@ impl Task {
         let news = News { state: Some(state), object: self.object.clone() };
         publish::once(self.shared.clone(), self.plan.clone(), &news).await;
         self.shared.ranges.free(&self.plan().uid);
-        let_go(&self.shared, &self.object).await;
+        // An agent that dies here leaves an object that is being deleted and of which nothing runs.
         self.files.remove();
+        let_go(&self.shared, &self.object).await;
     }
 
     pub(super) fn tell(&mut self, notice: Notice) {

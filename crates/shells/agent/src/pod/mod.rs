@@ -193,9 +193,13 @@ impl Task {
 
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let first = self.adopt().await;
-        self.take(first).await;
-        if let Some(grace_s) = self.object.deletion_grace_s() {
-            self.take(Input::Delete { grace_s }).await;
+        let deletion = self.object.deletion_grace_s().map(|grace_s| Input::Delete { grace_s });
+        // A Pod that is being deleted is not set up first.
+        let inputs = if first == Input::Tick { [deletion, Some(first)] } else { [Some(first), deletion] };
+        for input in inputs.into_iter().flatten() {
+            if self.state.sandbox != Sandbox::Removed {
+                self.take(input).await;
+            }
         }
         while self.state.sandbox != Sandbox::Removed {
             let due = next_wake(&self.state).map(|due| due.duration_since(Timestamp::now()));

@@ -171,22 +171,14 @@ impl World {
     pub fn assert_nothing_left(&self) {
         let dir = self.dir.path().to_string_lossy().into_owned();
         self.eventually("all processes have ended", || processes_with(&dir).is_empty().then_some(()));
-        let links: Vec<String> = self
-            .namespace
-            .links()
-            .links()
-            .expect("links")
-            .into_iter()
-            .map(|link| link.name)
-            .filter(|name| name != "lo")
-            .collect();
-        assert_eq!(links, Vec::<String>::new());
+        self.eventually("all links are gone", || {
+            let links = self.namespace.links().links().expect("links");
+            links.iter().all(|link| link.name == "lo").then_some(())
+        });
         for place in ["run", "logs"] {
-            let left: Vec<PathBuf> = std::fs::read_dir(self.dir.path().join(place))
-                .expect("a directory")
-                .map(|entry| entry.expect("an entry").path())
-                .collect();
-            assert_eq!(left, Vec::<PathBuf>::new());
+            let place = self.dir.path().join(place);
+            let is_empty = || std::fs::read_dir(&place).expect("a directory").next().is_none();
+            self.eventually("all directories of Pods are gone", || is_empty().then_some(()));
         }
     }
 
