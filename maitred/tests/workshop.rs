@@ -10,7 +10,7 @@ use serde_json::Value;
 /// those listed before it. The backends (`nft`, …) never see each other.
 const GROUPS: [&[&str]; 4] = [
     &["api", "model"],
-    &["schema", "intent", "ipam", "kinds", "patch", "slices", "lifecycle", "nft", "zone", "explain"],
+    &["schema", "intent", "ipam", "kinds", "patch", "slices", "lifecycle", "pods", "nft", "zone", "explain"],
     &["store", "kernel", "cluster", "runloop", "apiserver", "controllers", "proxy", "dns", "agent", "lab"],
     &["maitred"],
 ];

@@ -2,6 +2,7 @@
 //! nothing. What a rule or a route should be is said by the caller.
 
 pub mod conntrack;
+pub mod detached;
 pub mod links;
 pub mod mmsg;
 pub mod netlink;

@@ -1,0 +1,25 @@
+//! A standalone node: registers itself, renews its Lease, runs the Pods bound to it and says how they are.
+//!
+//! ```text
+//!   API ── Pods of this node ──► one task per Pod ── pods::step ──► effects ──► the Pod's parent process ──► processes
+//!    ▲                             ▲   │ probes                        │             (init of its PID namespace)
+//!    └──────── status ─────────────┼───┘                               └──► veth, addresses, routes
+//!                                  └─────── exits ◄─────────────────────────────────────┘
+//! ```
+//!
+//! What a Pod means and what follows from what stands in `pods`; here is only what touches the machine. Agents come and go:
+//! a Pod's parent process and the state file beside it outlive the agent, and the next one goes on from there. The
+//! proxy and DNS of the node, and the masquerading of Pods' traffic, are wired beside this by the binary.
+
+mod config;
+mod driver;
+mod network;
+mod node;
+mod parent;
+mod pod;
+mod ranges;
+mod routes;
+
+pub use config::{Config, ParentCommand};
+pub use driver::{AgentError, start};
+pub use parent::{ParentError, pod_parent};

@@ -1,0 +1,208 @@
+//! The processes of a Pod, from start to exit status.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use kernel::detached::{self, EndedChild};
+use pods::Exit;
+
+use super::log::{self, Log};
+use super::protocol::{Known, Process, Report};
+use super::tell;
+
+/// The Pod's processes; clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Children {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    log_dir: PathBuf,
+    /// A plain lock. Whoever forks or reaps holds it, so that a process is known before its end is.
+    table: Mutex<Table>,
+    /// There are children to reap.
+    forked: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The newest attempt of each container.
+    containers: BTreeMap<String, Known>,
+    /// Programs beside the containers: number of the process to the agent's number.
+    programs: BTreeMap<u32, u64>,
+    agent: Option<UnixStream>,
+}
+
+impl Children {
+    /// Starts the thread that reaps.
+    pub(super) fn start(log_dir: PathBuf) -> Children {
+        let shared = Shared { log_dir, table: Mutex::default(), forked: Condvar::new() };
+        let children = Children { shared: Arc::new(shared) };
+        let reaper = children.clone();
+        std::thread::spawn(move || reaper.reap());
+        children
+    }
+
+    /// This is the agent from now on. Programs that were run for the last one are of no use to it.
+    pub(super) fn hello(&self, agent: UnixStream) {
+        let mut table = self.table();
+        for pid in table.programs.keys() {
+            let _ = detached::signal_group(*pid, libc_signal::KILL);
+        }
+        table.programs.clear();
+        table.agent = Some(agent);
+        let containers = table.containers.values().cloned().collect();
+        table.tell(&Report::Hello { containers });
+    }
+
+    pub(super) fn start_container(&self, container: String, attempt: u32, process: &Process) {
+        let mut table = self.table();
+        let started = Timestamp::now();
+        match self.spawn_logged(&container, attempt, process) {
+            Ok(child) => {
+                let known = Known { container: container.clone(), attempt, pid: child.id(), started, ended: None };
+                table.containers.insert(container.clone(), known);
+                table.tell(&Report::Started { container });
+                self.shared.forked.notify_one();
+            }
+            Err(error) => {
+                let program = process.command.first().map_or("", String::as_str);
+                let exit = Exit::not_started(format!("cannot start {program}: {error}"));
+                let known = Known {
+                    container: container.clone(),
+                    attempt,
+                    pid: 0,
+                    started,
+                    ended: Some((started, exit.clone())),
+                };
+                table.containers.insert(container.clone(), known);
+                table.tell(&Report::Exited { container, attempt, exit });
+            }
+        }
+    }
+
+    /// Runs a program whose output nobody reads.
+    pub(super) fn run(&self, id: u64, process: &Process) {
+        let mut table = self.table();
+        match spawn(process, Stdio::null, Stdio::null) {
+            Ok(child) => {
+                table.programs.insert(child.id(), id);
+                self.shared.forked.notify_one();
+            }
+            Err(error) => {
+                let program = process.command.first().map_or("", String::as_str);
+                let exit = Exit::not_started(format!("cannot start {program}: {error}"));
+                table.tell(&Report::Ran { id, exit });
+            }
+        }
+    }
+
+    pub(super) fn abandon(&self, id: u64) {
+        let table = self.table();
+        for (pid, _) in table.programs.iter().filter(|(_, program)| **program == id) {
+            let _ = detached::signal_group(*pid, libc_signal::KILL);
+        }
+    }
+
+    pub(super) fn signal(&self, container: &str, signal: i32, session: bool) {
+        let table = self.table();
+        let Some(known) = table.containers.get(container).filter(|known| known.ended.is_none()) else { return };
+        let sent = match session {
+            true => detached::signal_group(known.pid, signal),
+            false => kernel::process::signal(known.pid, signal),
+        };
+        if let Err(error) = sent {
+            eprintln!("signal {signal} did not reach container {container}: {error}");
+        }
+    }
+
+    fn spawn_logged(&self, container: &str, attempt: u32, process: &Process) -> io::Result<Child> {
+        let log = Arc::new(Mutex::new(Log::open(&self.shared.log_dir, container, attempt)?));
+        let mut child = spawn(process, Stdio::piped, Stdio::piped)?;
+        if let Some(stdout) = child.stdout.take() {
+            let log = log.clone();
+            std::thread::spawn(move || log::copy(stdout, "stdout", &log));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            std::thread::spawn(move || log::copy(stderr, "stderr", &log));
+        }
+        Ok(child)
+    }
+
+    fn reap(&self) {
+        loop {
+            // Waits without the lock and reaps with it.
+            let has_children = detached::await_child().unwrap_or(false);
+            let mut table = self.table();
+            while let Some(ended) = detached::reap() {
+                table.ended(ended);
+            }
+            if !has_children && !table.has_processes() {
+                drop(self.shared.forked.wait(table).unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn has_processes(&self) -> bool {
+        !self.programs.is_empty() || self.containers.values().any(|known| known.ended.is_none())
+    }
+
+    /// Notes the end of a child; orphans of the Pod are just gone.
+    fn ended(&mut self, ended: EndedChild) {
+        let exit = match ended.end {
+            Ok(code) => Exit::code(code),
+            Err(signal) => Exit::signal(signal),
+        };
+        if let Some(id) = self.programs.remove(&ended.pid) {
+            return self.tell(&Report::Ran { id, exit });
+        }
+        let is_it = |known: &&mut Known| known.pid == ended.pid && known.ended.is_none();
+        if let Some(known) = self.containers.values_mut().find(is_it) {
+            // What the container's first process left behind in its session goes with it.
+            let _ = detached::signal_group(ended.pid, libc_signal::KILL);
+            known.ended = Some((Timestamp::now(), exit.clone()));
+            let report = Report::Exited { container: known.container.clone(), attempt: known.attempt, exit };
+            self.tell(&report);
+        }
+    }
+
+    fn tell(&mut self, report: &Report) {
+        if self.agent.as_ref().is_some_and(|agent| !tell(agent, report)) {
+            self.agent = None;
+        }
+    }
+}
+
+fn spawn(process: &Process, stdout: fn() -> Stdio, stderr: fn() -> Stdio) -> io::Result<Child> {
+    let (program, arguments) = process.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(process.env.iter().map(|(name, value)| (name, value)));
+    command.current_dir(&process.dir).stdin(Stdio::null()).stdout(stdout()).stderr(stderr());
+    if let Some((user, group)) = process.ids {
+        // The standard library drops the supplementary groups with the user.
+        command.gid(group).uid(user);
+    }
+    detached::in_own_session(&mut command, process.new_privileges);
+    command.spawn()
+}
+
+/// Signal numbers, the same on every Linux.
+pub(crate) mod libc_signal {
+    /// Ends a process that may clean up first.
+    pub(crate) const TERM: i32 = 15;
+    /// Ends a process.
+    pub(crate) const KILL: i32 = 9;
+}

@@ -1,0 +1,79 @@
+//! A Pod's directory: what outlives the agent.
+//!
+//! ```text
+//!   RUN_DIR/UID/state.json    how far the Pod is; written before anything is done about it
+//!           UID/setup.json    for the parent process
+//!           UID/socket        the parent process
+//!   LOG_DIR/NAMESPACE_NAME_UID/CONTAINER/ATTEMPT.log
+//! ```
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use pods::{PodPlan, PodState};
+
+use crate::Config;
+use crate::parent::protocol::{SETUP, Setup};
+
+const STATE: &str = "state.json";
+
+/// The place of one Pod.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    pub(super) dir: PathBuf,
+    pub(super) logs: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(config: &Config, plan: &PodPlan) -> Files {
+        let logs = config.log_dir.join(format!("{}_{}_{}", plan.namespace, plan.name, plan.uid));
+        Files { dir: config.run_dir.join(&plan.uid), logs }
+    }
+
+    /// The state that the last agent left.
+    pub(super) fn state(&self) -> Option<PodState> {
+        read_state(&self.dir)
+    }
+
+    /// Keeps the state, whole or not at all.
+    pub(super) fn keep(&self, state: &PodState) -> io::Result<()> {
+        self.write(STATE, &serde_json::to_vec(state)?)
+    }
+
+    /// Leaves word for the parent process.
+    pub(super) fn keep_setup(&self, setup: &Setup) -> io::Result<()> {
+        self.write(SETUP, &serde_json::to_vec(setup)?)
+    }
+
+    /// Removes everything.
+    pub(super) fn remove(&self) {
+        for dir in [&self.dir, &self.logs] {
+            match std::fs::remove_dir_all(dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, dir = %dir.display(), "a Pod's directory stays");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let new = self.dir.join(format!("{name}.new"));
+        std::fs::write(&new, content)?;
+        std::fs::rename(new, self.dir.join(name))
+    }
+}
+
+/// The state in a Pod's directory.
+pub(super) fn read_state(dir: &Path) -> Option<PodState> {
+    serde_json::from_slice(&std::fs::read(dir.join(STATE)).ok()?).ok()
+}
+
+/// The directories of all Pods, by uid.
+pub(super) fn all(config: &Config) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(&config.run_dir).into_iter().flatten().flatten();
+    let pods = entries.filter(|entry| entry.path().join(STATE).exists());
+    pods.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
+}

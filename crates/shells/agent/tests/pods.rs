@@ -1,0 +1,190 @@
+//! Pods as real processes, with the real API server in the same process.
+
+mod world;
+
+use serde_json::json;
+use world::World;
+
+/// Not a test: the program that becomes a Pod's parent process is this test binary, run with this name.
+#[test]
+fn pod_parent_entry() {
+    if let Some(dir) = std::env::var_os(world::PARENT_DIR) {
+        let ended = agent::pod_parent(dir.as_ref());
+        panic!("{:?}", ended.expect_err("a parent ends only by exit"));
+    }
+}
+
+#[test]
+fn a_pod_runs_is_ready_and_is_stopped() {
+    lab::test(|| {
+        let world = World::new("runs");
+        let _agent = world.agent();
+        world.create_pod("web", json!({"terminationGracePeriodSeconds": 5, "containers": [{
+            "name": "main", "image": "host",
+            "command": ["sh", "-c", "trap 'exit 0' TERM; echo up; touch $DIR/up; while :; do sleep 0.1; done"],
+            "env": [{"name": "DIR", "value": world.scratch()}],
+            "readinessProbe": {"exec": {"command": ["test", "-e", format!("{}/up", world.scratch())]}, "periodSeconds": 1},
+        }]}));
+        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        assert_eq!(pod["status"]["phase"], "Running");
+        assert_eq!(pod["status"]["podIPs"], json!([{"ip": "10.244.7.2"}, {"ip": "fd00:10:244:7::2"}]));
+        assert_eq!(pod["status"]["containerStatuses"][0]["started"], true);
+        world.await_log("web", "main", 0, "stdout F up");
+
+        world.delete_pod("web", json!({}));
+        world.await_gone("web");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pod_that_ends_is_restarted_and_shows_how_it_ended() {
+    lab::test(|| {
+        let world = World::new("restarts");
+        let _agent = world.agent();
+        world.create_pod(
+            "crash",
+            json!({"containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", "echo attempt; exit 3"],
+            }]}),
+        );
+        let pod = world.await_pod("crash", "restarted twice", |pod| {
+            pod["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(2)
+        });
+        let last = &pod["status"]["containerStatuses"][0]["lastState"]["terminated"];
+        assert_eq!((&last["exitCode"], &last["reason"]), (&json!(3), &json!("Error")));
+        world.await_event("crash", "BackOff");
+        world.delete_pod("crash", json!({}));
+        world.await_gone("crash");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pod_that_fails_its_liveness_probe_is_started_again() {
+    lab::test(|| {
+        let world = World::new("liveness");
+        let _agent = world.agent();
+        let file = format!("{}/alive", world.scratch());
+        world.create_pod("sick", json!({"terminationGracePeriodSeconds": 1, "containers": [{
+            "name": "main", "image": "host", "command": ["sh", "-c", format!("touch {file}; while :; do sleep 0.1; done")],
+            "livenessProbe": {"exec": {"command": ["test", "-e", file]}, "periodSeconds": 1, "failureThreshold": 1,
+                "initialDelaySeconds": 1},
+        }]}));
+        world.await_pod("sick", "running", |pod| pod["status"]["phase"] == "Running");
+        world.eventually("the file is there", || std::fs::remove_file(&file).ok());
+        let pod =
+            world.await_pod("sick", "restarted", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1);
+        assert_eq!(pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["signal"], 15);
+        world.await_event("sick", "Killing: Container main failed its liveness probe");
+        world.delete_pod("sick", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("sick");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_new_agent_adopts_what_runs_and_hears_how_it_ended_meanwhile() {
+    lab::test(|| {
+        let world = World::new("adoption");
+        let agent = world.agent();
+        let file = format!("{}/end", world.scratch());
+        let script = format!("until [ -e {file} ]; do sleep 0.05; done; exit 42");
+        world.create_pod(
+            "kept",
+            json!({"restartPolicy": "Never", "containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", script],
+            }]}),
+        );
+        let before = world.await_pod("kept", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let parent = world.parent_pid("kept");
+        drop(agent);
+
+        let agent = world.agent();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert_eq!(world.parent_pid("kept"), parent, "the parent process is the same");
+        let after = world.pod("kept").expect("the Pod");
+        assert_eq!(after["status"]["containerStatuses"], before["status"]["containerStatuses"]);
+        drop(agent);
+
+        std::fs::write(&file, "").expect("the file");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let _agent = world.agent();
+        let pod = world.await_pod("kept", "failed", |pod| pod["status"]["phase"] == "Failed");
+        assert_eq!(pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], 42);
+        assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
+        world.delete_pod("kept", json!({}));
+        world.await_gone("kept");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_deleted_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
+    lab::test(|| {
+        let world = World::new("grace");
+        let _agent = world.agent();
+        let file = format!("{}/term", world.scratch());
+        let script = format!("trap 'echo x >> {file}' TERM; while :; do sleep 0.1; done");
+        world.create_pod(
+            "stubborn",
+            json!({"terminationGracePeriodSeconds": 2, "containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", script],
+            }]}),
+        );
+        world.await_pod("stubborn", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let begun = std::time::Instant::now();
+        world.delete_pod("stubborn", json!({}));
+        world.eventually("SIGTERM comes", || std::fs::read_to_string(&file).ok());
+        let pod = world.pod("stubborn").expect("it is still shown");
+        assert!(!pod["metadata"]["deletionTimestamp"].is_null(), "it is terminating");
+        assert_eq!(world::condition(&pod, "Ready"), "True", "and it serves");
+        world.await_gone("stubborn");
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(1900), "gone after {:?}", begun.elapsed());
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pod_with_an_image_is_pending_with_an_event_and_can_be_deleted() {
+    lab::test(|| {
+        let world = World::new("refused");
+        let _agent = world.agent();
+        world.create_pod("image", json!({"containers": [{"name": "main", "image": "nginx:1.29"}]}));
+        let pod = world.await_pod("image", "explained", |pod| !pod["status"]["containerStatuses"].is_null());
+        assert_eq!(pod["status"]["phase"], "Pending");
+        world.await_event("image", "spec.containers[0].image");
+        world.delete_pod("image", json!({}));
+        world.await_gone("image");
+    });
+}
+
+#[test]
+fn a_pod_is_reached_at_its_address_and_sees_its_own_name_and_resolver() {
+    lab::test(|| {
+        let world = World::new("network");
+        let _agent = world.agent_with(|config| config.dns_addresses = vec!["10.96.0.10".parse().expect("an address")]);
+        let out = format!("{}/out", world.scratch());
+        let script = format!(
+            "hostname > {out}; id -u >> {out}; cat /etc/resolv.conf >> {out}; exec python3 -m http.server 8080"
+        );
+        world.create_pod(
+            "site",
+            json!({"hostname": "shop", "terminationGracePeriodSeconds": 1, "containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", script], "workingDir": world.scratch(),
+                "readinessProbe": {"httpGet": {"port": 8080, "path": "/"}, "periodSeconds": 1},
+            }]}),
+        );
+        if std::process::Command::new("python3").arg("--version").output().is_err() {
+            return eprintln!("SKIP: no python3 to serve HTTP in the Pod");
+        }
+        world.await_pod("site", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let text = std::fs::read_to_string(&out).expect("what the Pod wrote");
+        assert!(text.starts_with("shop\n65534\n") || text.starts_with("shop\n0\n"), "{text}");
+        assert!(text.contains("nameserver 10.96.0.10\n"), "{text}");
+        assert!(text.contains("search default.svc.cluster.local svc.cluster.local cluster.local"), "{text}");
+        world.delete_pod("site", json!({}));
+        world.await_gone("site");
+        world.assert_nothing_left();
+    });
+}

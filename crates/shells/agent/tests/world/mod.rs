@@ -1,0 +1,253 @@
+//! A cluster of one node: an API server, an agent in a network namespace without a way out, and what Pods leave behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::{Config, ParentCommand};
+use apiserver::{ApiServer, Identity};
+use cluster::Cluster;
+use http::Method;
+use kernel::netns::{Namespace, NamespaceRuntime};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// Tells this test binary that it is a Pod's parent process, and of which directory.
+pub const PARENT_DIR: &str = "MAITRED_TEST_POD_PARENT";
+/// The node's name.
+const NODE: &str = "node-7";
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The cluster; everything ends when it is dropped.
+pub struct World {
+    dir: tempfile::TempDir,
+    namespace: Namespace,
+    server: NamespaceRuntime,
+    cluster: Cluster,
+    config: Config,
+}
+
+/// A running agent. Dropping it is as if it were killed: nothing of it runs any more.
+pub struct Agent {
+    _stop: watch::Sender<bool>,
+    _runtime: NamespaceRuntime,
+}
+
+impl World {
+    pub fn new(name: &str) -> World {
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("mt-{}-{name}-", std::process::id()))
+            .tempdir()
+            .expect("a directory");
+        // Pods run as nobody.
+        let scratch = dir.path().join("scratch");
+        std::fs::create_dir(&scratch).expect("a directory");
+        for (path, mode) in [(dir.path(), 0o755), (scratch.as_path(), 0o777)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(path, mode).expect("permissions");
+        }
+        let namespace = Namespace::create().expect("a network namespace");
+        let server = namespace.runtime().expect("a runtime");
+        let cluster = server.block_on(serve(dir.path().join("store")));
+        let parent = ParentCommand {
+            program: "/bin/sh".into(),
+            // The last argument is the directory.
+            arguments: vec![
+                "-c".into(),
+                format!("{PARENT_DIR}=$1 exec {} --exact pod_parent_entry --nocapture --quiet", own_path().display()),
+                "sh".into(),
+            ],
+            env: Vec::new(),
+        };
+        let addresses = vec!["192.0.2.7".parse().expect("an address")];
+        let mut config = Config::new(NODE, addresses, dir.path().join("run"), parent);
+        config.log_dir = dir.path().join("logs");
+        config.lease_period = Duration::from_millis(500);
+        config.backoff.base = jiff_seconds(1);
+        config.backoff.max = jiff_seconds(4);
+        World { dir, namespace, server, cluster, config }
+    }
+
+    /// Starts an agent, and gives its node the Pod ranges if it has none.
+    pub fn agent(&self) -> Agent {
+        self.agent_with(|_| {})
+    }
+
+    pub fn agent_with(&self, change: impl FnOnce(&mut Config)) -> Agent {
+        let runtime = self.namespace.runtime().expect("a runtime");
+        let (stop, stopped) = watch::channel(false);
+        let (mut config, cluster) = (self.config.clone(), self.cluster.clone());
+        change(&mut config);
+        runtime.block_on(async move { agent::start(config, &cluster, stopped).map(drop) }).expect("an agent");
+        let ranges = json!({"spec": {"podCIDR": "10.244.7.0/24", "podCIDRs": ["10.244.7.0/24", "fd00:10:244:7::/64"]}});
+        self.eventually("the node is registered", || {
+            self.send(Method::PATCH, &format!("/api/v1/nodes/{NODE}"), Some(ranges.clone())).ok()
+        });
+        Agent { _stop: stop, _runtime: runtime }
+    }
+
+    /// A directory that Pods can write to.
+    pub fn scratch(&self) -> String {
+        self.dir.path().join("scratch").to_string_lossy().into_owned()
+    }
+
+    pub fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let (cluster, path) = (self.cluster.clone(), path.to_owned());
+        let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let answer =
+            self.server.block_on(async move { cluster.send::<Value>(method, &path, media, body.as_ref()).await });
+        answer.map_err(|error| format!("{error}: {}", error.source))
+    }
+
+    pub fn create_pod(&self, name: &str, spec: Value) -> Value {
+        self.create_pod_with(json!({"name": name}), spec)
+    }
+
+    pub fn create_pod_with(&self, metadata: Value, mut spec: Value) -> Value {
+        spec["nodeName"] = NODE.into();
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+        self.send(Method::POST, "/api/v1/namespaces/default/pods", Some(pod)).expect("the Pod is created")
+    }
+
+    pub fn pod(&self, name: &str) -> Result<Value, String> {
+        self.send(Method::GET, &format!("/api/v1/namespaces/default/pods/{name}"), None)
+    }
+
+    pub fn delete_pod(&self, name: &str, options: Value) {
+        let path = format!("/api/v1/namespaces/default/pods/{name}");
+        self.send(Method::DELETE, &path, Some(options)).expect("the Pod is deleted");
+    }
+
+    /// The Pod as soon as it is as wanted.
+    pub fn await_pod(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let pod = self.pod(name).expect("the Pod is there");
+            if wanted(&pod) {
+                return pod;
+            }
+            assert!(begun.elapsed() < PATIENCE, "Pod {name} is not {what}: {:#}\n{}", pod["status"], self.complaints());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn await_gone(&self, name: &str) {
+        self.eventually("the Pod is gone", || self.pod(name).err().filter(|error| error.contains("not found")));
+    }
+
+    /// The Events about a Pod, each as `Reason: message`.
+    pub fn events(&self, name: &str) -> Vec<String> {
+        let list = self.send(Method::GET, "/api/v1/namespaces/default/events", None).expect("Events");
+        let items = list["items"].as_array().expect("items").iter();
+        let about = items.filter(|event| event["involvedObject"]["name"] == name);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        about.map(|event| format!("{}: {}", text(&event["reason"]), text(&event["message"]))).collect()
+    }
+
+    pub fn await_event(&self, name: &str, part: &str) {
+        self.eventually(part, || self.events(name).into_iter().find(|event| event.contains(part)));
+    }
+
+    /// What a container wrote, in the form of its log file.
+    pub fn await_log(&self, pod: &str, container: &str, attempt: u32, part: &str) {
+        let uid = self.pod(pod).expect("the Pod is there")["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let path = self.dir.path().join(format!("logs/default_{pod}_{uid}/{container}/{attempt}.log"));
+        self.eventually(part, || std::fs::read_to_string(&path).ok().filter(|text| text.contains(part)));
+    }
+
+    /// The number of the Pod's parent process, as seen from here.
+    pub fn parent_pid(&self, pod: &str) -> u32 {
+        let uid = self.pod(pod).expect("the Pod is there")["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let socket = self.dir.path().join("run").join(uid).join("socket");
+        let server = &self.server;
+        let pid = server.block_on(async move {
+            tokio::net::UnixStream::connect(socket).await.and_then(|stream| stream.peer_cred()).map(|peer| peer.pid())
+        });
+        u32::try_from(pid.expect("the parent listens").expect("a number")).expect("a number")
+    }
+
+    /// Neither processes, nor links, nor files of Pods are left.
+    pub fn assert_nothing_left(&self) {
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        self.eventually("all processes have ended", || processes_with(&dir).is_empty().then_some(()));
+        self.eventually("all links are gone", || {
+            let links = self.namespace.links().links().expect("links");
+            links.iter().all(|link| link.name == "lo").then_some(())
+        });
+        for place in ["run", "logs"] {
+            let place = self.dir.path().join(place);
+            let is_empty = || std::fs::read_dir(&place).expect("a directory").next().is_none();
+            self.eventually("all directories of Pods are gone", || is_empty().then_some(()));
+        }
+    }
+
+    pub fn eventually<T>(&self, what: &str, check: impl Fn() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = check() {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not in time: {what}\n{}", self.complaints());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What the parents have to say.
+    fn complaints(&self) -> String {
+        let pods = std::fs::read_dir(self.dir.path().join("run")).into_iter().flatten().flatten();
+        pods.filter_map(|pod| std::fs::read_to_string(pod.path().join("parent.log")).ok()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Where a test failed, its Pods must not stay behind.
+        for pid in processes_with(&self.dir.path().to_string_lossy()) {
+            let _ = kernel::process::signal(pid, 9);
+        }
+    }
+}
+
+async fn serve(dir: PathBuf) -> Cluster {
+    let store = store::Embedded::open(&dir).expect("a store");
+    let config = apiserver::Config {
+        service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+        node_ports: 30000..=32767,
+        advertise: vec!["192.0.2.1".parse().expect("an address")],
+        port: 6443,
+    };
+    let server = ApiServer::start(Arc::new(store), config).await.expect("an API server");
+    cluster::in_process(server.client(Identity::component("test")))
+}
+
+fn own_path() -> PathBuf {
+    std::fs::read_link("/proc/self/exe").expect("the test binary has a path")
+}
+
+fn jiff_seconds(seconds: i64) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_secs(seconds)
+}
+
+/// Processes but this one that carry a text in their arguments or variables.
+fn processes_with(text: &str) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let carries = |pid: &u32| {
+        ["cmdline", "environ"].iter().any(|file| {
+            let content = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            String::from_utf8_lossy(&content).contains(text)
+        })
+    };
+    numbers.filter(|pid| *pid != std::process::id() && carries(pid)).collect()
+}
+
+/// The status of one of a Pod's conditions.
+pub fn condition<'a>(pod: &'a Value, name: &str) -> &'a str {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions
+        .into_iter()
+        .find(|condition| condition["type"] == name)
+        .and_then(|found| found["status"].as_str())
+        .unwrap_or("")
+}
