@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -52,19 +53,28 @@ impl Server {
         std::mem::replace(&mut self.directory, tempfile::tempdir().expect("a directory"))
     }
 
+    /// A server for tests that speak to it by kubectl; `None`, and a word about it, if there is no kubectl.
+    pub fn for_kubectl() -> Option<Server> {
+        kubectl().map(|_| Server::start())
+    }
+
+    /// kubectl with these arguments, as the administrator, in a home of its own.
+    pub fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(kubectl().expect("the caller asked `kubectl()` first"));
+        command
+            .args(words)
+            .env("KUBECONFIG", self.kubeconfig())
+            .env("HOME", self.directory.path())
+            .env_remove("KUBE_EDITOR")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
     /// Runs kubectl with these words, and `input` on its standard input.
     pub fn kubectl_with(&self, words: &str, input: &str) -> Said {
-        let kubectl = kubectl().expect("the caller asked `kubectl()` first");
-        let home = self.directory.path();
-        let mut child = Command::new(kubectl)
-            .args(words.split_whitespace())
-            .env("KUBECONFIG", self.kubeconfig())
-            .env("HOME", home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
+        let mut child = self.command(words.split_whitespace()).stdin(Stdio::piped()).spawn().expect("kubectl runs");
         let mut pipe = child.stdin.take().expect("it is piped");
         let input = input.to_owned();
         let feeder = std::thread::spawn(move || drop(pipe.write_all(input.as_bytes())));
@@ -77,9 +87,57 @@ impl Server {
     pub fn kubectl(&self, words: &str) -> Said {
         self.kubectl_with(words, "")
     }
+
+    /// Runs `kubectl edit` with a sed script as the editor.
+    pub fn kubectl_edit(&self, words: &str, script: &str) -> Said {
+        let mut command = self.command(words.split_whitespace());
+        Said::from(command.env("EDITOR", format!("sed -i -e {script}")).output().expect("kubectl runs"))
+    }
+
+    /// Starts kubectl with these words and reads what it prints, line by line.
+    pub fn following(&self, words: &str) -> Following {
+        Following::start(self.command(words.split_whitespace()))
+    }
 }
 
 impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A kubectl that goes on printing. Ends with the test.
+pub struct Following {
+    process: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Following {
+    fn start(mut command: Command) -> Following {
+        let mut process = command.spawn().expect("kubectl runs");
+        let out = BufReader::new(process.stdout.take().expect("it is piped"));
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        Following { process, lines }
+    }
+
+    /// The next line's words; fails the test if there is none within half a minute.
+    #[track_caller]
+    pub fn next(&self) -> Vec<String> {
+        let line = self.lines.recv_timeout(Duration::from_secs(30)).expect("kubectl prints another line");
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Waits until the program ends by itself, and says what it said beyond the lines that were taken.
+    #[track_caller]
+    pub fn end(mut self) -> (i32, Vec<String>) {
+        let code = self.process.wait().expect("it ends").code().unwrap_or(-1);
+        (code, self.lines.iter().collect())
+    }
+}
+
+impl Drop for Following {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -109,11 +167,73 @@ impl Said {
         self
     }
 
+    /// Asserts success and a table of these cells, laid out as kubectl does. Ages are `0s` in it, whatever they are.
+    #[track_caller]
+    pub fn table(&self, rows: &[&[&str]]) -> &Said {
+        assert_eq!((self.code, young(&self.out)), (0, table(rows)), "standard error: {}", self.err);
+        self
+    }
+
+    /// Asserts success and the exact standard output but for what differs each time: see [`timeless`].
+    #[track_caller]
+    pub fn timeless(&self, out: &str) -> &Said {
+        assert_eq!((self.code, timeless(&self.out).as_str()), (0, out), "standard error: {}", self.err);
+        self
+    }
+
     /// Asserts exit code 1 and the exact standard error.
     #[track_caller]
     pub fn refused(&self, err: &str) {
         assert_eq!((self.code, self.err.as_str()), (1, err), "standard output: {}", self.out);
     }
+}
+
+/// kubectl's layout: three blanks behind the widest cell of a column, at least six columns of characters, nothing behind
+/// the last.
+fn table(rows: &[&[&str]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in rows {
+        let (last, others) = row.split_last().expect("a row has cells");
+        for (column, cell) in others.iter().enumerate() {
+            text.push_str(&format!("{cell:width$}", width = (width(column) + 3).max(6)));
+        }
+        text.push_str(last);
+        text.push('\n');
+    }
+    text
+}
+
+/// A table with every age of less than a hundred seconds as `0s`, of the same width.
+fn young(table: &str) -> String {
+    let is_age = |word: &str| {
+        let digits = word.strip_suffix('s').unwrap_or_default();
+        (1..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let line = |line: &str| {
+        let words = line.split_inclusive(' ').map(|word| match word.trim_end() {
+            age if is_age(age) && word.ends_with(' ') => format!("{:width$}", "0s", width = word.len()),
+            age if is_age(age) => "0s".to_owned(),
+            _ => word.to_owned(),
+        });
+        words.collect::<String>() + "\n"
+    };
+    table.lines().map(line).collect()
+}
+
+/// YAML or JSON with `*` for times, uids and resource versions.
+pub fn timeless(text: &str) -> String {
+    let changing = ["creationTimestamp", "uid", "resourceVersion"];
+    let line = |line: &str| {
+        let name = line.trim_start().trim_start_matches("- ").split(':').next().unwrap_or_default().trim_matches('"');
+        match line.split_once(": ") {
+            Some((start, end)) if changing.contains(&name) => {
+                format!("{start}: *{}\n", if end.ends_with(',') { "," } else { "" })
+            }
+            _ => format!("{line}\n"),
+        }
+    };
+    text.lines().map(line).collect()
 }
 
 /// A kubectl of version 1.30 or newer, from `MAITRED_KUBECTL` or the path. Without one, says what is not checked.

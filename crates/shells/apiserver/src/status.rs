@@ -106,7 +106,11 @@ impl Status {
             .iter()
             .map(|error| json!({ "reason": cause(error.cause), "message": error.detail, "field": error.field }))
             .collect();
-        let mut status = Status::new(422, "Invalid", format!("{} \"{name}\" is invalid: {list}", facts.kind));
+        let kind = match facts.group {
+            "" => facts.kind.to_owned(),
+            group => format!("{}.{group}", facts.kind),
+        };
+        let mut status = Status::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {list}"));
         status.details = Some(json!({ "name": name, "group": facts.group, "kind": facts.kind, "causes": causes }));
         status
     }

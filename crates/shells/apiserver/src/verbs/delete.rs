@@ -13,18 +13,18 @@ use crate::status::{Status, json_response};
 use crate::{ApiServer, Inner, claims, keys, object, registry};
 
 pub(super) async fn delete(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let options = options(call)?;
-    match delete_key(&server.inner, call, &call.key(), &options).await? {
+    let wanted = wanted(call)?;
+    match delete_key(&server.inner, call, &call.key(), &wanted).await? {
         Deleted::Marked(object) => Ok(show(call, StatusCode::OK, &object, &[])),
         Deleted::Gone(object) => Ok(json_response(StatusCode::OK, success(call, &object).to_string())),
     }
 }
 
 pub(super) async fn delete_collection(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
-    let options = options(call)?;
+    let wanted = wanted(call)?;
     let listed = listing::list(&server.inner, call).await?;
     for item in &listed.items {
-        match delete_key(&server.inner, call, &item.key, &options).await {
+        match delete_key(&server.inner, call, &item.key, &wanted).await {
             Ok(_) => {}
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
@@ -36,6 +36,13 @@ pub(super) async fn delete_collection(server: &ApiServer, call: &Call) -> Result
 /// Namespaces that Kubernetes lets nobody delete.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
+/// What a client wants of a deletion.
+struct Wanted {
+    options: DeleteOptions,
+    /// Decide, but store nothing.
+    dry_run: bool,
+}
+
 enum Deleted {
     /// It stays until its grace period is over or its finalizers are gone.
     Marked(Value),
@@ -44,7 +51,7 @@ enum Deleted {
 }
 
 /// `DeleteOptions` come as the body or as parameters; the body holds.
-fn options(call: &Call) -> Result<DeleteOptions, Status> {
+fn wanted(call: &Call) -> Result<Wanted, Status> {
     let mut body: Value = if call.body.is_empty() {
         json!({})
     } else {
@@ -60,11 +67,21 @@ fn options(call: &Call) -> Result<DeleteOptions, Status> {
     if !call.query.propagation_policy.is_empty() && body["propagationPolicy"].is_null() {
         body["propagationPolicy"] = call.query.propagation_policy.as_str().into();
     }
+    // kubectl says it here, not in the query.
+    let dry_run = match body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        [] => call.query.dry_run,
+        values if values.iter().all(|value| value == "All") => true,
+        values => {
+            let values = Value::from(values);
+            let message = format!("Invalid value: {values}: dryRun: Unsupported value: supported values: \"All\"");
+            return Err(Status::bad_request(message));
+        }
+    };
     let refused = |refusal| Status::refused(call.served.facts(), call.name(), refusal);
-    DeleteOptions::parse(&body).map_err(refused)
+    Ok(Wanted { options: DeleteOptions::parse(&body).map_err(refused)?, dry_run })
 }
 
-async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
+async fn delete_key(inner: &Inner, call: &Call, key: &str, wanted: &Wanted) -> Result<Deleted, Status> {
     let facts = call.served.facts();
     let name = key.rsplit('/').next().unwrap_or_default();
     if facts.kind == "Namespace" && IMMORTAL.contains(&name) {
@@ -74,16 +91,16 @@ async fn delete_key(inner: &Inner, call: &Call, key: &str, options: &DeleteOptio
         let stored = inner.store().get(key, None).await?;
         let stored = stored.ok_or_else(|| Status::not_found(facts, name))?;
         let old = object::decode(&stored);
-        let decided = deletion::deletion(&old, options, call.served.kind, &call.now);
+        let decided = deletion::deletion(&old, &wanted.options, call.served.kind, &call.now);
         match decided.map_err(|refusal| Status::refused(facts, name, refusal))? {
             Deletion::Unchanged => return Ok(Deleted::Marked(old)),
-            Deletion::Remove if call.query.dry_run => return Ok(Deleted::Gone(old)),
+            Deletion::Remove if wanted.dry_run => return Ok(Deleted::Gone(old)),
             Deletion::Remove => {
                 if remove(inner, call, &stored, &old).await? {
                     return Ok(Deleted::Gone(old));
                 }
             }
-            Deletion::Mark(marked) if call.query.dry_run => return Ok(Deleted::Marked(marked)),
+            Deletion::Mark(marked) if wanted.dry_run => return Ok(Deleted::Marked(marked)),
             Deletion::Mark(marked) => {
                 let value = object::encode(marked.clone());
                 let transaction = Transaction {

@@ -9,7 +9,7 @@ use store::KeyValue;
 use super::create::create_object;
 use super::delete::remove;
 use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
-use super::{Call, decode, show};
+use super::{Call, check_place, decode, show};
 use crate::status::Status;
 use crate::{ApiServer, Inner, fields, object};
 
@@ -29,11 +29,12 @@ pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Bo
     let (group, kind) = (call.served.group_version().0, call.served.facts().kind);
     change(server, call, &|old| {
         let shown = call.served.view.map_or_else(|| old.clone(), |view| (view.show)(old));
-        let patched = patch::apply(form, group, kind, &shown, &document).map_err(|error| match error {
+        let mut patched = patch::apply(form, group, kind, &shown, &document).map_err(|error| match error {
             patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
             patch::Error::Malformed(why) => Status::bad_request(why),
         })?;
         let warnings = fields::check(&call.served, &call.query.field_validation, &patched, duplicates.clone())?;
+        check_place(call, &mut patched)?;
         Ok((call.served.view.map_or(patched.clone(), |view| (view.store)(&patched)), warnings))
     })
     .await
