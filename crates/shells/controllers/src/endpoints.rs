@@ -56,10 +56,14 @@ pub(crate) async fn run(cluster: Cluster, settings: Settings, shown: watch::Send
             count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
             Some(over) = controller.under_way.next() => controller.over(over),
         }
+        let listed = controller.world.lists >= KINDS;
         for input in batch.drain(..) {
             controller.world.apply(input);
         }
         if controller.world.lists >= KINDS {
+            if !listed {
+                controller.world.scan_for_orphans();
+            }
             controller.work();
         }
     }
@@ -101,7 +105,8 @@ impl Controller {
             self.world.slices.get(key).map(|slices| slices.values().map(Arc::as_ref).collect()).unwrap_or_default();
         let endpoints = self.world.endpoints.get(key).map(Arc::as_ref);
         let Some(service) = self.world.services.get(key) else {
-            let orphan = endpoints.filter(|endpoints| slices::is_orphan(endpoints, false));
+            let orphaned = self.world.orphaned.remove(key);
+            let orphan = endpoints.filter(|endpoints| orphaned && slices::is_orphan(endpoints, false));
             let orphan = orphan.map(|endpoints| endpoints.metadata.clone());
             let plan = Plan { slices: SlicePlan::default(), endpoints: EndpointsPlan::Keep, orphan };
             return (!plan.is_empty()).then_some(plan);

@@ -36,6 +36,9 @@ pub(crate) struct World {
     pub(crate) busy: HashSet<Key>,
     /// Uids of slices that went while their Service was busy: an answer that tells of their writing comes too late.
     pub(crate) gone_while_busy: HashSet<String>,
+    /// Services that went, or were gone when this process started: their Endpoints are to go, too (S-229). Endpoints
+    /// that never had a Service are somebody's preparation and stay.
+    pub(crate) orphaned: HashSet<Key>,
     /// Services to plan.
     pub(crate) dirty: BTreeSet<Key>,
     /// Services whose last plan waits for the cache of slices to show our own writes (S-215).
@@ -49,6 +52,12 @@ fn key(metadata: &api::Metadata) -> Key {
 }
 
 impl World {
+    /// The scan at the start: Endpoints that an earlier process left behind (S-229).
+    pub(crate) fn scan_for_orphans(&mut self) {
+        let without = self.endpoints.keys().filter(|key| !self.services.contains_key(*key));
+        self.orphaned.extend(without.cloned());
+    }
+
     /// Takes in a change and marks the Services that it touches.
     pub(crate) fn apply(&mut self, input: Input) {
         match input {
@@ -65,10 +74,12 @@ impl World {
             Change::Set(service) => {
                 let key = key(&service.metadata);
                 self.dirty.insert(key.clone());
+                self.orphaned.remove(&key);
                 self.services.insert(key, service);
             }
             Change::Gone(service) => {
                 let key = key(&service.metadata);
+                self.orphaned.insert(key.clone());
                 self.services.remove(&key);
                 self.memories.remove(&key);
                 self.waiting.remove(&key);
