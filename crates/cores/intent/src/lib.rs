@@ -8,7 +8,7 @@
 //!   Node, host ──► here: zone, node addresses, who is a local Pod
 //! ```
 //!
-//! Read [`choose`] first: it is the heart, a pure function with its rules as a table. `rules` is the table of frontends,
+//! Read [`choose()`] first: it is the heart, a pure function with its rules as a table. `rules` is the table of frontends,
 //! `candidates` says what an EndpointSlice contributes, `here` what this node contributes, `claims` who wins where two
 //! Services want one frontend. [`Intent`] holds the objects and recomputes what an event touches.
 //!

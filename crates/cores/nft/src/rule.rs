@@ -270,7 +270,7 @@ impl Writer {
 
     // Statements.
 
-    /// priority := frontends[frontend]; go where its branch leads.
+    /// `priority := frontends[frontend]`; go where its branch leads.
     fn look_up(&self, at: At, stage: Stage) -> [Statement; 2] {
         [self.priority_from(at, Set::Frontends(stage), false), self.go_by(DISPATCH_MASK, Set::Dispatch(stage))]
     }
@@ -308,7 +308,7 @@ impl Writer {
         [(text, expressions), self.go_by(MASQUERADE_MASK, Set::Masq)]
     }
 
-    /// priority := set[frontend], or set[frontend . priority].
+    /// `priority := set[frontend]`, or `set[frontend . priority]`.
     fn priority_from(&self, at: At, set: Set, with_slot: bool) -> Statement {
         let (mut words, mut expressions) = self.frontend(at);
         if with_slot {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A Pod is a process of the host (`image: host`) or something that already runs (`maitred.dev/address`). What a Pod asks
-//! for and is not done here is named with its path by [`plan`], so that the Pod waits with an Event and is never run as
+//! for and is not done here is named with its path by [`plan()`], so that the Pod waits with an Event and is never run as
 //! something else than its author wrote. Starting, signalling and probing are the agent's; which addresses are ready
 //! for a Service is decided by `slices`.
 

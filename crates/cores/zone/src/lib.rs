@@ -8,7 +8,7 @@
 //!
 //! [`ZoneState`] turns Services, EndpointSlices and namespaces into [`Shard`]s: a fixed array of immutable parts by owner
 //! (a Service; a namespace for its own nodes; an address for reverse names). All names of a Service are in one shard and
-//! so change at once; a change rebuilds that shard and those of the addresses concerned. [`answer`] reads one shard
+//! so change at once; a change rebuilds that shard and those of the addresses concerned. [`answer()`] reads one shard
 //! through [`Lookup`] and writes the reply, without allocation and for any bytes whatever.
 //!
 //! Sockets, forwarding, time and random numbers are the shell's (`dns`). The same objects make the same shards, whatever

@@ -1,7 +1,7 @@
 //! The data path as a value: which packets maitred has an opinion on, and what it does with them.
 //!
 //! A [`Model`] describes one node in one IP family. It is computed from the API by `intent`, read back from a kernel by
-//! a backend's `observe`, and the two are compared; [`eval`] sends a packet through it. Nothing here names a chain, a
+//! a backend's `observe`, and the two are compared; [`eval()`] sends a packet through it. Nothing here names a chain, a
 //! map or a scheduler: a backend that needs a semantic decision is a sign that the Model lacks a field.
 //!
 //! ```text
