@@ -437,8 +437,8 @@ fn fixed_dispatch() -> impl Iterator<Item = Element> {
         branches.iter().map(move |branch| {
             let verdict = match branch {
                 Branch::Drop => Verdict::Drop,
-                Branch::ExternalLocal => Verdict::Goto(Chain::ExternalLocal),
-                Branch::Guarded => Verdict::Goto(Chain::Guard),
+                Branch::ExternalLocal => Verdict::dispatch(stage, Chain::ExternalLocal),
+                Branch::Guarded => Verdict::dispatch(stage, Chain::Guard),
                 _ => Verdict::Goto(Chain::Refuse),
             };
             Element::Dispatch { stage, branch: *branch, verdict }
