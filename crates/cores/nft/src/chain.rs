@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::set::Side;
+use crate::set::{Side, Stage};
 
 /// A chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,6 +154,14 @@ pub enum Verdict {
     Jump(Chain),
     /// To a chain, for good.
     Goto(Chain),
+}
+
+impl Verdict {
+    /// How an element of a dispatch map leads to a chain. From `services` it jumps, so that a packet for which the chain
+    /// is empty comes back there.
+    pub(crate) fn dispatch(stage: Stage, chain: Chain) -> Verdict {
+        if stage == Stage::Services { Verdict::Jump(chain) } else { Verdict::Goto(chain) }
+    }
 }
 
 impl fmt::Display for Verdict {

@@ -199,13 +199,11 @@ impl<'a> Draft<'a> {
     pub fn finish(mut self) -> Plan {
         self.drop_unused_members();
         let (mut head, mut tail) = (Group::default(), Group::default());
-        let (new_chains, dead_chains, shared) = self.settle_shared(&mut head, &mut tail);
+        let (mut new_chains, dead_chains, shared) = self.settle_shared(&mut head, &mut tail);
         self.settle_pools(&mut head, &mut tail);
         self.settle_addresses(&mut head);
         let (flushed, ranges) = self.settle_ranges();
-        let strays = &self.image.strays;
-        let mut stray = Group::default();
-        strays.elements.iter().for_each(|element| stray.delete(*element));
+        let (stray, stray_chains) = self.settle_strays(&mut head, &mut tail, &mut new_chains);
 
         let groups = || [&stray, &head].into_iter().chain(&self.groups).chain([&ranges, &tail]);
         let sets = self.sizes(groups());
@@ -214,7 +212,7 @@ impl<'a> Draft<'a> {
         let grown = steps.0.len();
         self.base(&sets, &mut steps);
         steps.group(&stray);
-        steps.add(strays.chains.iter().rev().map(|chain| Operation::DeleteChain(*chain)));
+        steps.add(stray_chains.into_iter().rev().map(Operation::DeleteChain));
         self.change_detector(&mut steps);
         self.add_chains(&new_chains, &mut steps);
         steps.group(&head);
@@ -233,7 +231,7 @@ impl<'a> Draft<'a> {
         let live: FxHashSet<u32> = self.live_timeouts(&shared);
         let timeouts = self.timeouts.into_iter().filter(|(timeout_s, _)| live.contains(timeout_s)).collect();
         let effects = Effects {
-            writes: !steps.is_empty(),
+            writes: !steps.is_empty() || !self.entries.is_empty(),
             entries: self.entries,
             shared,
             pools: self.pools.into_iter().map(|(id, pool)| (id, (!pool.members.is_empty()).then_some(pool))).collect(),
@@ -291,6 +289,31 @@ impl<'a> Draft<'a> {
             }
         }
         (new, dead, counts)
+    }
+
+    /// What belongs to nothing goes, unless it is just what this Plan adds: of a frontend that lacks an element, the
+    /// others are strays, and stay.
+    fn settle_strays(
+        &mut self,
+        head: &mut Group,
+        tail: &mut Group,
+        new_chains: &mut BTreeSet<Chain>,
+    ) -> (Group, Vec<Chain>) {
+        let strays = &self.image.strays;
+        let mut kept = FxHashSet::default();
+        if !strays.elements.is_empty() {
+            let all: FxHashSet<&Element> = strays.elements.iter().collect();
+            for group in [head, tail].into_iter().chain(&mut self.groups) {
+                for (_, added) in group.sets.values_mut() {
+                    added.retain(|element| !all.contains(element) || !kept.insert(*element));
+                }
+            }
+        }
+        let mut group = Group::default();
+        let gone = strays.elements.iter().filter(|element| !kept.contains(element));
+        gone.for_each(|element| group.delete(*element));
+        let chains = strays.chains.iter().filter(|chain| !new_chains.remove(chain));
+        (group, chains.copied().collect())
     }
 
     fn settle_pools(&self, head: &mut Group, tail: &mut Group) {
@@ -437,8 +460,8 @@ fn fixed_dispatch() -> impl Iterator<Item = Element> {
         branches.iter().map(move |branch| {
             let verdict = match branch {
                 Branch::Drop => Verdict::Drop,
-                Branch::ExternalLocal => Verdict::Goto(Chain::ExternalLocal),
-                Branch::Guarded => Verdict::Goto(Chain::Guard),
+                Branch::ExternalLocal => Verdict::dispatch(stage, Chain::ExternalLocal),
+                Branch::Guarded => Verdict::dispatch(stage, Chain::Guard),
                 _ => Verdict::Goto(Chain::Refuse),
             };
             Element::Dispatch { stage, branch: *branch, verdict }

@@ -80,7 +80,7 @@ impl Shared {
         match *self {
             Shared::Chain(_) => None,
             Shared::Dispatch { stage, branch, chain } => {
-                Some(Element::Dispatch { stage, branch, verdict: Verdict::Goto(chain) })
+                Some(Element::Dispatch { stage, branch, verdict: Verdict::dispatch(stage, chain) })
             }
             Shared::Hairpin(address) => Some(Element::Hairpin(address)),
             Shared::ClusterIp(address) => Some(Element::ClusterIp(address)),

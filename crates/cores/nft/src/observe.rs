@@ -481,7 +481,7 @@ fn shared_of(element: &Element) -> Option<Shared> {
     match *element {
         Element::Hairpin(address) => Some(Shared::Hairpin(address)),
         Element::ClusterIp(address) => Some(Shared::ClusterIp(address)),
-        Element::Dispatch { stage, branch, verdict: Verdict::Goto(chain) } => {
+        Element::Dispatch { stage, branch, verdict: Verdict::Goto(chain) | Verdict::Jump(chain) } => {
             let fits = match (branch, chain) {
                 (Branch::Random { n }, Chain::Random { side, n: of }) => n == of && own_side(stage, side),
                 (Branch::Affinity { n, .. }, Chain::AffinityRandom { side, n: of, .. }) => {
@@ -489,7 +489,7 @@ fn shared_of(element: &Element) -> Option<Shared> {
                 }
                 _ => false,
             };
-            fits.then_some(Shared::Dispatch { stage, branch, chain })
+            Some(Shared::Dispatch { stage, branch, chain }).filter(|shared| fits && shared.element() == Some(*element))
         }
         _ => None,
     }

@@ -112,12 +112,21 @@ struct Writer {
 }
 
 impl Writer {
+    /// A packet sees the rules of the generation in which it came, but the elements of the present one. So it may find a
+    /// code whose chain is gone, or is still empty for it, and come back. It must not pass untranslated: connection
+    /// tracking would let the whole connection pass so. It tries again, and else is dropped, for its sender to repeat.
     fn services(&self) -> Vec<Rule> {
+        let address = || self.rule(self.look_up(At::Address, Stage::Services));
+        let found = |at| self.priority_from(at, Set::Frontends(Stage::Services), false);
+        let node = || [self.destination_in(Set::NodeportIps)].into_iter();
+        let node_port = || self.rule(node().chain(self.look_up(At::Zero, Stage::Services)));
         vec![
-            self.rule(self.look_up(At::Address, Stage::Services)),
-            self.rule(
-                [self.destination_in(Set::NodeportIps)].into_iter().chain(self.look_up(At::Zero, Stage::Services)),
-            ),
+            address(),
+            address(),
+            self.rule([found(At::Address), self.verdict(Verdict::Drop)]),
+            node_port(),
+            node_port(),
+            self.rule(node().chain([found(At::Zero), self.verdict(Verdict::Drop)])),
             self.rule([self.destination_in(Set::ClusterIps), self.verdict(Verdict::Goto(Chain::Refuse))]),
             self.rule([self.destination_in(Set::ServiceCidrs), self.verdict(Verdict::Drop)]),
         ]

@@ -83,8 +83,11 @@ fn ask(socket: &UdpSocket, to: SocketAddr, from_port: u16, timeout: Duration) ->
     let tag = 0x6d61_0000 | u32::from(from_port);
     let question =
         Packet { source_port: from_port, destination_port: to.port(), verification_tag: 0, chunk: Chunk::Init { tag } };
-    if let Err(error) = socket.send(&question.encode()) {
-        return Outcome::of_local_error(&error);
+    match socket.send(&question.encode()) {
+        // The own host's rules dropped it; whether they also refuse it follows.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(error) => return Outcome::of_local_error(&error),
+        Ok(_) => {}
     }
     let mut buffer = [0; 2048];
     loop {

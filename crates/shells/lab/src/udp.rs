@@ -101,9 +101,12 @@ fn open(to: SocketAddr) -> io::Result<UdpSocket> {
 /// Sends `text` and waits for the answer that echoes it; answers to earlier ones are passed over.
 fn ask(socket: &UdpSocket, text: &str, timeout: Duration) -> Outcome {
     let started = Instant::now();
-    if let Err(error) = socket.send(text.as_bytes()) {
+    match socket.send(text.as_bytes()) {
+        // The own host's rules dropped it; whether they also refuse it follows.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         // A refusal that came in for an earlier datagram is reported by the next call, whichever that is.
-        return Outcome::of_error(&error);
+        Err(error) => return Outcome::of_error(&error),
+        Ok(_) => {}
     }
     let mut buffer = [0; 2048];
     loop {

@@ -39,7 +39,7 @@ fn a_new_service_is_rows_and_a_code_and_its_address() {
         "add chain ip maitred n2
          add rule ip maitred n2 meta priority set numgen random mod 2 goto pick
          add element ip maitred hairpin { 10.1.0.2 . 10.1.0.2 }
-         add element ip maitred dispatch { 0:2 : goto n2 }
+         add element ip maitred dispatch { 0:2 : jump n2 }
          add element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . none : 10.1.0.1 . 8080 }
          add element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . 0:1 : 10.1.0.2 . 8080 }
          add element ip maitred frontends { 10.96.0.10 . tcp . 80 : 8000:2 }
@@ -64,13 +64,13 @@ fn shrinking_moves_the_last_endpoint_into_the_hole() {
         &cluster_ip(&["10.1.0.2:80", "10.1.0.3:80"]),
         "add chain ip maitred n2
          add rule ip maitred n2 meta priority set numgen random mod 2 goto pick
-         add element ip maitred dispatch { 0:2 : goto n2 }
+         add element ip maitred dispatch { 0:2 : jump n2 }
          delete element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . none : 10.1.0.1 . 80 }
          delete element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . 0:2 : 10.1.0.3 . 80 }
          add element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . none : 10.1.0.3 . 80 }
          delete element ip maitred frontends { 10.96.0.10 . tcp . 80 : 8000:3 }
          add element ip maitred frontends { 10.96.0.10 . tcp . 80 : 8000:2 }
-         delete element ip maitred dispatch { 0:3 : goto n3 }
+         delete element ip maitred dispatch { 0:3 : jump n3 }
          delete chain ip maitred n3",
     );
 }
@@ -83,7 +83,7 @@ fn s311_the_last_endpoint_leaves_a_code_that_refuses() {
         "delete element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . none : 10.1.0.1 . 80 }
          delete element ip maitred frontends { 10.96.0.10 . tcp . 80 : 8000:1 }
          add element ip maitred frontends { 10.96.0.10 . tcp . 80 : a000:1 }
-         delete element ip maitred dispatch { 0:1 : goto n1 }
+         delete element ip maitred dispatch { 0:1 : jump n1 }
          delete chain ip maitred n1",
     );
 }
@@ -130,7 +130,7 @@ fn s319_a_node_port_stands_under_the_zero_address() {
         "add chain ip6 maitred n1
          add rule ip6 maitred n1 meta priority set numgen random mod 1 goto pick
          add element ip6 maitred nodeport-ips { fd00::5 }
-         add element ip6 maitred dispatch { 0:1 : goto n1 }
+         add element ip6 maitred dispatch { 0:1 : jump n1 }
          add element ip6 maitred service-cidrs { fd00:96::/112 }
          add element ip6 maitred endpoints-nodeport { :: . tcp . 30080 . none : fd00:1::1 . 80 }
          add element ip6 maitred frontends { :: . tcp . 30080 : 400c:1 }",

@@ -29,7 +29,7 @@ fn a_foreign_table_is_replaced_and_strays_are_swept() {
 
         // An operator deletes one endpoint, and adds one cluster IP.
         let listing = table.list();
-        assert!(listing.contains("goto n1"), "{listing}");
+        assert!(listing.contains("jump n1"), "{listing}");
         let row = format!("{{ {} . tcp . 80 . 0:0 }}", at.cluster_ip);
         run("nft", &["delete", "element", "ip", "maitred", "endpoints-10", &row]);
         run("nft", &["add", "element", "ip", "maitred", "cluster-ips", "{ 10.96.0.99 }"]);

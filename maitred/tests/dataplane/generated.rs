@@ -1,0 +1,331 @@
+//! Random histories of objects: after each step the kernel holds the Model, and does with packets what `eval` says.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use intent::{Config, Detector, Event};
+use model::{Destination, Family, Frontend, Protocol};
+use proxy::Dataplane;
+use serde_json::{Value, from_value, json};
+
+use crate::judge::{Judgement, PATIENCE, judge};
+use crate::objects::{balancer_ip, cluster_ip, endpoint, external_ip, node_port, slice};
+use crate::probe::Question;
+use crate::random::Random;
+use crate::scene::{Asker, ENDPOINTS, Node, Scene, TARGET_PORTS, config, unassigned};
+
+/// How many Services there may be at a time.
+const SERVICES: u16 = 7;
+/// Packets of one family after each step, at most.
+const PACKETS: usize = 60;
+/// After so many steps another configuration starts from an empty kernel.
+const EPOCH: usize = 10;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn generated_objects_give_the_packets_that_eval_says_and_the_model_is_read_back() {
+    lab::test(|| {
+        let (seed, sets) = (number("MAITRED_DATAPLANE_SEED", 1), number("MAITRED_DATAPLANE_SETS", 24) as usize);
+        println!("MAITRED_DATAPLANE_SEED={seed} MAITRED_DATAPLANE_SETS={sets}");
+        let scene = Scene::new();
+        let mut random = Random::new(seed);
+        let mut packets = [0; 2];
+        let mut wrong = Vec::new();
+        let mut done = 0;
+        while done < sets {
+            let mut history = History::new(&scene, epoch(done / EPOCH));
+            for _ in 0..EPOCH.min(sets - done) {
+                let found = history.step(&mut random);
+                done += 1;
+                packets[0] += found[0].packets;
+                packets[1] += found[1].packets;
+                let texts = found.into_iter().flat_map(|one| one.disagreements);
+                wrong.extend(texts.map(|text| format!("set {done} (seed {seed}): {text}")));
+                assert!(wrong.len() < 20, "{}", wrong.join("\n"));
+            }
+        }
+        println!("{done} object sets, {} IPv4 and {} IPv6 packets", packets[0], packets[1]);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(packets.iter().all(|count| *count >= 20 * sets), "too few packets: {packets:?}");
+    });
+}
+
+/// The configurations, in turn.
+fn epoch(number: usize) -> Config {
+    match number % 4 {
+        0 => config(),
+        1 => Config { detector: Detector::InterfacePrefix("pod".to_owned()), ..config() },
+        2 => Config { masquerade_all: true, ..config() },
+        _ => Config { detector: Detector::None, ..config() },
+    }
+}
+
+struct History<'a> {
+    scene: &'a Scene,
+    node: Node,
+    /// The objects there are, by number.
+    services: Vec<Option<Value>>,
+    /// Names of the slices there are.
+    slices: BTreeSet<String>,
+    /// Where clients knocked before: what is gone must be gone for packets too.
+    before: BTreeSet<(Family, Frontend)>,
+}
+
+impl<'a> History<'a> {
+    fn new(scene: &'a Scene, config: Config) -> History<'a> {
+        let node = Node::start(scene, config);
+        History { scene, node, services: vec![None; SERVICES.into()], slices: BTreeSet::new(), before: BTreeSet::new() }
+    }
+
+    /// Some objects change; the kernel follows.
+    fn step(&mut self, random: &mut Random) -> [Judgement; 2] {
+        let events = self.events(random);
+        self.node.hear(events);
+        assert_eq!(self.node.difference(self.scene), "", "the kernel holds another Model");
+        assert_eq!(self.node.hear([]).messages, 0, "planning again changes something");
+        if random.chance(20) {
+            assert_eq!(self.node.restart(self.scene).messages, 0, "a restart writes something");
+        }
+        let now: BTreeSet<(Family, Frontend)> = Family::ALL
+            .into_iter()
+            .flat_map(|family| self.node.model(family).frontends.keys().map(move |frontend| (family, *frontend)))
+            .collect();
+        let judgements = Family::ALL.map(|family| {
+            let knocked = self.before.union(&now).filter(|(of, _)| *of == family).map(|(_, frontend)| *frontend);
+            let questions = self.questions(random, family, knocked.collect());
+            judge(self.scene, &self.node, &questions, PATIENCE)
+        });
+        self.before = now;
+        judgements
+    }
+
+    fn events(&mut self, random: &mut Random) -> Vec<Event> {
+        let mut events = Vec::new();
+        for number in 1..=SERVICES {
+            let slot = usize::from(number - 1);
+            let changed = match random.below(100) {
+                0..15 if self.services[slot].is_some() => {
+                    self.services[slot] = None;
+                    events.push(Event::ServiceGone { namespace: "default".to_owned(), name: format!("s{number}") });
+                    // Slices may outlive their Service.
+                    random.chance(50)
+                }
+                0..60 => {
+                    let service = random_service(random, number, self.scene);
+                    events.push(Event::Service(Arc::new(from_value(service.clone()).unwrap())));
+                    self.services[slot] = Some(service);
+                    true
+                }
+                60..85 => true,
+                _ => false,
+            };
+            if changed {
+                self.change_slices(random, number, &mut events);
+            }
+        }
+        events
+    }
+
+    fn change_slices(&mut self, random: &mut Random, number: u16, events: &mut Vec<Event>) {
+        let hinted = random.pick(&["", "", "zone", "node", "mixed"]);
+        let numbers = random.pick(&[TARGET_PORTS, [TARGET_PORTS[1], TARGET_PORTS[0]]]);
+        for (family, half) in Family::ALL.into_iter().flat_map(|family| [(family, 0), (family, 1)]) {
+            let name = format!("s{number}-{family:?}-{half}").to_lowercase();
+            if random.chance(if half == 0 { 10 } else { 70 }) {
+                if self.slices.remove(&name) {
+                    events.push(Event::SliceGone { namespace: "default".to_owned(), name });
+                }
+                continue;
+            }
+            let count = random.below(5);
+            let list: Vec<Value> = random
+                .some(&ENDPOINTS, count)
+                .into_iter()
+                .map(|pod| endpoint(self.scene, &random_endpoint(random, pod, hinted), family))
+                .collect();
+            // Now and then a slice lacks a port of its Service.
+            let ports: Vec<Value> = (0..PORTS.len())
+                .filter(|_| !random.chance(5))
+                .map(|at| {
+                    let (port, protocol) = PORTS[at];
+                    let target = if protocol == "SCTP" { TARGET_PORTS[0] } else { numbers[usize::from(port) % 2] };
+                    json!({"name": port_name(at), "protocol": protocol, "port": target})
+                })
+                .collect();
+            events.push(slice(&name, &format!("s{number}"), family, &list, json!(ports)));
+            self.slices.insert(name);
+        }
+    }
+
+    /// Every frontend by every client, and what lies beside them, as far as there is room.
+    fn questions(&self, random: &mut Random, family: Family, knocked: BTreeSet<Frontend>) -> Vec<Question> {
+        let mut targets: BTreeSet<(Protocol, SocketAddr)> = knocked
+            .iter()
+            .map(|frontend| {
+                let address = match frontend.destination {
+                    Destination::Address(address) => address,
+                    Destination::Node => self.scene.node_address(family),
+                };
+                (frontend.protocol, SocketAddr::new(address, frontend.port))
+            })
+            .collect();
+        let ingresses = self
+            .services
+            .iter()
+            .flatten()
+            .filter_map(|service| service["status"]["loadBalancer"]["ingress"].as_array());
+        for ingress in ingresses.flatten() {
+            let address = ingress["ip"].as_str().and_then(|text| text.parse::<IpAddr>().ok());
+            let address = address.filter(|address| Family::of(*address) == family);
+            targets.extend(address.map(|address| (Protocol::Tcp, SocketAddr::new(address, 80))));
+        }
+        let every: Vec<Question> = targets
+            .into_iter()
+            .flat_map(|(protocol, to)| Asker::ALL.map(|asker| Question { asker, protocol, to, patience: PATIENCE }))
+            .collect();
+        let beside = [
+            // An unused port of a cluster IP, if the Service is there, and an address that no Service has (S-341).
+            SocketAddr::new(cluster_ip(1 + random.below(SERVICES.into()) as u16, family), 4444),
+            SocketAddr::new(unassigned(family), 80),
+        ];
+        let mut questions = random.some(&every, PACKETS - 4);
+        for to in beside {
+            let askers = random.some(&Asker::ALL, 2);
+            questions.extend(askers.into_iter().map(|asker| {
+                let protocol = random.pick(&[Protocol::Tcp, Protocol::Udp]);
+                Question { asker, protocol, to, patience: PATIENCE }
+            }));
+        }
+        questions
+    }
+}
+
+/// What Services choose their ports from.
+const PORTS: [(u16, &str); 6] = [(80, "TCP"), (81, "TCP"), (443, "TCP"), (80, "UDP"), (53, "UDP"), (80, "SCTP")];
+
+fn port_name(at: usize) -> String {
+    format!("p{at}")
+}
+
+fn random_endpoint(random: &mut Random, pod: &str, hinted: &str) -> String {
+    let state = random.pick(&["", "", "", "", " draining", " draining", " unready", " down"]);
+    let hint = match hinted {
+        "zone" => random.pick(&[" zone=east", " zone=west"]),
+        "node" => random.pick(&[" node=node-0", " node=node-1"]),
+        "mixed" => random.pick(&[" zone=east", " node=node-0", ""]),
+        _ => "",
+    };
+    format!("{pod}{state}{hint}")
+}
+
+fn random_service(random: &mut Random, number: u16, scene: &Scene) -> Value {
+    let families = random.pick(&[&Family::ALL[..], &Family::ALL[..], &Family::ALL[..1], &Family::ALL[1..]]);
+    let kind = random.pick(&["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer"]);
+    let mut spec = json!({
+        "type": kind,
+        "clusterIPs": families.iter().map(|family| cluster_ip(number, *family)).collect::<Vec<_>>(),
+        "ports": random_ports(random, kind),
+        "internalTrafficPolicy": random.pick(&["", "Cluster", "Cluster", "Local"]),
+        "externalTrafficPolicy": random.pick(&["", "Cluster", "Local"]),
+        "trafficDistribution": random.pick(&[Value::Null, json!("PreferClose")]),
+    });
+    if random.chance(30) {
+        spec["sessionAffinity"] = json!("ClientIP");
+        spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": random.pick(&[30, 600, 10_800])}});
+    }
+    if random.chance(50) {
+        spec["externalIPs"] = json!(random_external_ips(random, families, scene));
+    }
+    let mut status = json!({});
+    if kind == "LoadBalancer" {
+        status["loadBalancer"]["ingress"] = json!(random_ingress(random, families));
+        if random.chance(50) {
+            spec["loadBalancerSourceRanges"] = json!(random.some(&SOURCES, 2));
+        }
+    }
+    let mut metadata = json!({
+        "namespace": "default",
+        "name": format!("s{number}"),
+        "uid": format!("uid-{number}"),
+        "creationTimestamp": format!("2026-01-0{}T00:00:00Z", 1 + random.below(5)),
+    });
+    match random.below(30) {
+        0 => metadata["labels"] = json!({"service.kubernetes.io/service-proxy-name": "another"}),
+        1 => {
+            spec["clusterIP"] = json!("None");
+            spec["clusterIPs"] = json!(["None"]);
+        }
+        _ => {}
+    }
+    json!({"metadata": metadata, "spec": spec, "status": status})
+}
+
+/// Some contain clients, some don't.
+const SOURCES: [&str; 8] = [
+    "172.31.0.200/32",
+    "fd00:31::c8/128",
+    "172.31.0.0/24",
+    "fd00:31::/64",
+    "10.244.0.0/24",
+    "fd00:10:244::/64",
+    "0.0.0.0/0",
+    "192.0.2.0/24",
+];
+
+fn random_ports(random: &mut Random, kind: &str) -> Value {
+    let all: Vec<usize> = (0..PORTS.len()).collect();
+    let count = 1 + random.below(3);
+    let ports: Vec<Value> = random
+        .some(&all, count)
+        .into_iter()
+        .map(|at| {
+            let (port, protocol) = PORTS[at];
+            // Of few numbers, so that Services meet in one; the API server would not let them.
+            let node_port =
+                if kind == "ClusterIP" || random.chance(20) { 0 } else { node_port(random.below(12) as u16) };
+            json!({"name": port_name(at), "protocol": protocol, "port": port, "nodePort": node_port})
+        })
+        .collect();
+    json!(ports)
+}
+
+fn random_external_ips(random: &mut Random, families: &[Family], scene: &Scene) -> Vec<IpAddr> {
+    let of = |random: &mut Random, family: Family| match random.below(12) {
+        0 => scene.node_address(family),
+        // A load balancer's, perhaps another Service's.
+        1 => balancer_ip(1, family),
+        other => external_ip(1 + other as u16 % 4, family),
+    };
+    families.iter().map(|family| of(random, *family)).collect()
+}
+
+fn random_ingress(random: &mut Random, families: &[Family]) -> Vec<Value> {
+    let of = |random: &mut Random, family: Family| {
+        let address = balancer_ip(1 + random.below(3) as u16, family);
+        match random.below(6) {
+            0 => json!({"ip": address, "ipMode": "Proxy"}),
+            1 => json!({"ip": address, "ipMode": "VIP"}),
+            2 => json!({"hostname": "balancer.example"}),
+            _ => json!({"ip": address}),
+        }
+    };
+    families.iter().map(|family| of(random, *family)).collect()
+}
+
+#[test]
+fn cleanup_leaves_nothing_in_the_kernel() {
+    lab::test(|| {
+        let scene = Scene::new();
+        let mut history = History::new(&scene, config());
+        let mut random = Random::new(1);
+        let events = history.events(&mut random);
+        history.node.hear(events);
+        history.node.dataplane.cleanup().unwrap();
+        let observed = scene.nftables().observe().unwrap();
+        assert_eq!(observed, Family::ALL.map(model::Model::empty));
+    });
+}

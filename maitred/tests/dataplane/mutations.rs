@@ -1,0 +1,337 @@
+//! Planted mistakes: each one must be noticed by the packets, else the other tests here would prove little. Mistakes of
+//! `intent` are planted in the Model on its way to the kernel, mistakes of the nftables encoder in its bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kernel::nfnetlink::NfSocket;
+use model::{
+    Change, Destination, Family, Frontend, LocalPods, Masquerade, Model, Outcome, Pool, Protocol, Rule, Sources,
+};
+use nft::{Image, Options};
+use proxy::Dataplane;
+use serde_json::json;
+
+use crate::judge::{Expected, expected, judge};
+use crate::objects::{cluster_ip, exposed, policies, service, slices, with};
+use crate::probe::{Question, Reply, ask_all};
+use crate::scene::{Asker, Node, Scene, chain, config, unassigned};
+
+/// What is wrong is often silent, and waited for.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Services that show every part of a Model.
+fn showcase(scene: &Scene) -> Node {
+    let mut node = Node::start(scene, config());
+    let client = json!(["172.31.0.200/32", "fd00:31::c8/128"]);
+    let services = [
+        (1, exposed(1), &["a0", "a1", "b0"][..]),
+        (2, policies(exposed(2), "Cluster", "Local"), &["a1", "b0"]),
+        (3, with(exposed(3), "loadBalancerSourceRanges", client), &["a1"]),
+        (4, exposed(4), &[]),
+        (5, with(exposed(5), "sessionAffinity", json!("ClientIP")), &["a0", "a1", "a2", "b0", "b1", "b2"]),
+        (6, policies(exposed(6), "Local", "Local"), &["b0"]),
+        (7, policies(exposed(7), "Cluster", "Local"), &["a0"]),
+    ];
+    let events = services
+        .into_iter()
+        .flat_map(|(number, object, endpoints)| [service(object)].into_iter().chain(slices(scene, number, endpoints)));
+    node.hear(events);
+    node
+}
+
+fn questions(scene: &Scene, node: &Node) -> Vec<Question> {
+    let mut all = Vec::new();
+    for family in Family::ALL {
+        let known = node.model(family).frontends.keys().filter(|frontend| frontend.protocol != Protocol::Sctp);
+        let mut targets: Vec<(Protocol, SocketAddr)> = known
+            .map(|frontend| match frontend.destination {
+                Destination::Address(address) => (frontend.protocol, SocketAddr::new(address, frontend.port)),
+                Destination::Node => (frontend.protocol, SocketAddr::new(scene.node_address(family), frontend.port)),
+            })
+            .collect();
+        for beside in [SocketAddr::new(cluster_ip(1, family), 81), SocketAddr::new(unassigned(family), 80)] {
+            targets.push((Protocol::Udp, beside));
+        }
+        all.extend(
+            targets.into_iter().flat_map(|(protocol, to)| {
+                Asker::ALL.map(|asker| Question { asker, protocol, to, patience: PATIENCE })
+            }),
+        );
+    }
+    all
+}
+
+/// How packets differ from what is intended.
+fn disagreements(scene: &Scene, node: &Node, questions: &[Question]) -> Vec<String> {
+    let mut found = judge(scene, node, questions, PATIENCE).disagreements;
+    found.extend(missed(scene, node));
+    found
+}
+
+/// Endpoints that nobody is led to, though many ask: of Service 1, whose clients don't stay with one.
+fn missed(scene: &Scene, node: &Node) -> Vec<String> {
+    let mut missed = Vec::new();
+    for family in Family::ALL {
+        let to = SocketAddr::new(cluster_ip(1, family), 80);
+        let question = Question { asker: Asker::LocalPod, protocol: Protocol::Tcp, to, patience: PATIENCE };
+        let Some(Expected::Answer(targets)) = expected(scene, &question, node.model(family)) else {
+            panic!("Service 1 has endpoints")
+        };
+        // One of three endpoints is missed by chance once in 10^10 times.
+        let replies = ask_all(scene, &[question; 60]);
+        let seen: BTreeSet<SocketAddr> = replies
+            .iter()
+            .filter_map(|reply| match reply {
+                Reply::Answered { server, .. } => Some(*server),
+                _ => None,
+            })
+            .collect();
+        missed.extend(
+            targets
+                .keys()
+                .filter(|target| !seen.contains(target))
+                .map(|target| format!("{to} never leads to {target}")),
+        );
+    }
+    missed
+}
+
+/// A mistake of `intent`, by its name.
+type Mistake = (&'static str, fn(&mut Model));
+
+const MISTAKES: [Mistake; 12] = [
+    ("near and far are swapped", |model| each(model, |_, rule| std::mem::swap(&mut rule.near, &mut rule.far))),
+    ("far clients get what near clients get", |model| each(model, |_, rule| rule.far = rule.near.clone())),
+    ("masquerade is dropped", |model| each(model, |_, rule| rule.masquerade = Masquerade::Never)),
+    ("everybody is masqueraded", |model| {
+        each(model, |_, rule| {
+            if leads_somewhere(rule) {
+                rule.masquerade = Masquerade::Always;
+            }
+        });
+    }),
+    ("pools lack an endpoint", |model| {
+        each(model, |_, rule| {
+            for pool in pools(rule).filter(|pool| pool.endpoints.len() > 1) {
+                pool.endpoints = pool.endpoints[1..].into();
+            }
+        });
+    }),
+    ("reject and drop are swapped", |model| {
+        each(model, |_, rule| {
+            for outcome in [&mut rule.near, &mut rule.far] {
+                *outcome = match outcome {
+                    Outcome::Reject => Outcome::Drop,
+                    Outcome::Drop => Outcome::Reject,
+                    Outcome::Pool(pool) => Outcome::Pool(pool.clone()),
+                };
+            }
+        });
+    }),
+    ("source ranges let everybody in", |model| each(model, |_, rule| rule.sources = Sources::Any)),
+    ("affinity is lost", |model| each(model, |_, rule| rule.affinity = None)),
+    ("node addresses are lost", |model| model.node_addresses.clear()),
+    ("Service ranges are lost", |model| model.service_ranges.clear()),
+    ("endpoints have another port", |model| {
+        each(model, |_, rule| {
+            for pool in pools(rule) {
+                pool.endpoints =
+                    pool.endpoints.iter().map(|one| model::Endpoint { port: one.port + 2, ..*one }).collect();
+            }
+        });
+    }),
+    ("no Pod is known as local", |model| model.local_pods = LocalPods::Unknown),
+];
+
+fn each(model: &mut Model, change: impl Fn(&Frontend, &mut Rule)) {
+    model.frontends.iter_mut().for_each(|(frontend, rule)| change(frontend, rule));
+}
+
+fn leads_somewhere(rule: &Rule) -> bool {
+    [&rule.near, &rule.far].into_iter().any(|outcome| matches!(outcome, Outcome::Pool(_)))
+}
+
+fn pools(rule: &mut Rule) -> impl Iterator<Item = &mut Pool> {
+    [&mut rule.near, &mut rule.far].into_iter().filter_map(|outcome| match outcome {
+        Outcome::Pool(pool) => Some(pool),
+        Outcome::Reject | Outcome::Drop => None,
+    })
+}
+
+#[test]
+fn mistakes_of_intent_are_noticed_by_packets_and_by_the_model_that_is_read_back() {
+    lab::test(|| {
+        let scene = Scene::new();
+        let mut node = showcase(&scene);
+        let questions = questions(&scene, &node);
+        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "without a mistake");
+        let intended = Family::ALL.map(|family| node.model(family).clone());
+        let mut there = intended.clone();
+        for (name, plant) in MISTAKES {
+            let mut wrong = intended.clone();
+            wrong.iter_mut().for_each(plant);
+            let changes = [0, 1].map(|at| Change::between(&there[at], &wrong[at]));
+            node.dataplane.apply(&changes).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
+            there = wrong;
+            let found = disagreements(&scene, &node, &questions);
+            println!("{name}: {} disagreements", found.len());
+            assert!(!found.is_empty(), "{name}: no packet shows it");
+            assert_ne!(node.difference(&scene), "", "{name}: the Model that is read back doesn't show it");
+        }
+        let changes = [0, 1].map(|at| Change::between(&there[at], &intended[at]));
+        node.dataplane.apply(&changes).unwrap();
+        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "after the mistakes");
+    });
+}
+
+/// A mistake of the encoder: elements of these sets get a bit turned over in a byte of the key (counted from its
+/// beginning) or of the data.
+struct Slip {
+    name: &'static str,
+    sets: &'static str,
+    part: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Byte of the key's address.
+    Address(usize),
+    /// Byte after the key's address.
+    AfterAddress(usize),
+    /// Byte of the data's address.
+    DataAddress(usize),
+    /// Byte after the data's address.
+    DataAfterAddress(usize),
+    /// The masquerade bits of the code.
+    Masquerade,
+}
+
+const SLIPS: [Slip; 11] = [
+    Slip { name: "hairpin names another address", sets: "hairpin", part: Part::Address(3) },
+    Slip { name: "frontends have another port", sets: "frontends", part: Part::AfterAddress(5) },
+    Slip { name: "endpoints have another port", sets: "endpoints-", part: Part::DataAfterAddress(1) },
+    Slip { name: "endpoints have another address", sets: "endpoints-", part: Part::DataAddress(3) },
+    Slip { name: "endpoints stand in another slot", sets: "endpoints-", part: Part::AfterAddress(10) },
+    Slip { name: "codes have other masquerade bits", sets: "frontends", part: Part::Masquerade },
+    Slip { name: "cluster IPs are others", sets: "cluster-ips", part: Part::Address(3) },
+    Slip { name: "node addresses are others", sets: "nodeport-ips", part: Part::Address(0) },
+    Slip { name: "source ranges are others", sets: "source-ranges", part: Part::AfterAddress(8) },
+    Slip { name: "Service ranges are others", sets: "service-cidrs", part: Part::Address(1) },
+    Slip { name: "local sources are others", sets: "local-sources", part: Part::Address(1) },
+];
+
+#[test]
+fn slips_of_the_encoder_are_noticed_by_packets() {
+    lab::test(|| {
+        let scene = Scene::new();
+        let mut node = showcase(&scene);
+        let questions = questions(&scene, &node);
+        let mut shown = BTreeMap::new();
+        for slip in SLIPS {
+            node.dataplane.cleanup().unwrap();
+            let touched =
+                write_all(&scene, &node, Some(&slip)).unwrap_or_else(|error| panic!("{}: {error}", slip.name));
+            assert!(touched > 0, "{}: there is no such element", slip.name);
+            let found = disagreements(&scene, &node, &questions);
+            println!("{}: {touched} elements, {} disagreements", slip.name, found.len());
+            shown.insert(slip.name, found.len());
+        }
+        node.dataplane.cleanup().unwrap();
+        write_all(&scene, &node, None).unwrap();
+        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "without a slip");
+        let unseen: Vec<_> = shown.into_iter().filter(|(_, found)| *found == 0).collect();
+        assert!(unseen.is_empty(), "no packet shows {unseen:?}");
+    });
+}
+
+/// Writes the whole Model into an empty kernel, with or without a slip; says how many elements it touched.
+fn write_all(scene: &Scene, node: &Node, slip: Option<&Slip>) -> Result<usize, String> {
+    let mut socket = scene.lab.node(0).run(NfSocket::open).unwrap().unwrap();
+    let mut touched = 0;
+    for family in Family::ALL {
+        let change = Change::between(&Model::empty(family), node.model(family));
+        let plan = nft::plan(&change, &Image::absent(family));
+        let bytes_max = socket.batch_bytes_max().unwrap();
+        for batch in nft::encode(&[&plan], &Options { bytes_max, generation: None }) {
+            let mut bytes = batch.bytes;
+            if let Some(slip) = slip {
+                touched += spoil(&mut bytes, slip, family);
+            }
+            socket.send_batch(&bytes).map_err(|error| chain(&error))?;
+        }
+    }
+    Ok(touched)
+}
+
+/// Turns the bit over in every element that a batch adds to the slip's sets.
+fn spoil(batch: &mut [u8], slip: &Slip, family: Family) -> usize {
+    const NEW_ELEMENT: u16 = 10 << 8 | 12;
+    let mut touched = 0;
+    let mut rest = batch;
+    while rest.len() >= 16 {
+        let length = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
+        let kind = u16::from_ne_bytes(rest[4..6].try_into().unwrap());
+        let (message, after) = rest.split_at_mut(length.next_multiple_of(4));
+        rest = after;
+        if kind != NEW_ELEMENT {
+            continue;
+        }
+        let mut wanted = false;
+        attributes(&mut message[20..length], |kind, body| match kind {
+            2 => {
+                let name = String::from_utf8_lossy(body).trim_end_matches('\0').to_owned();
+                wanted = name == slip.sets || slip.sets.ends_with('-') && name.starts_with(slip.sets);
+            }
+            3 if wanted => attributes(body, |_, element| {
+                attributes(element, |part, body| {
+                    attributes(body, |_, value| touched += slip.turn(part, value, family))
+                });
+            }),
+            _ => {}
+        });
+    }
+    touched
+}
+
+/// Walks over netlink attributes: kind and content of each.
+fn attributes(mut bytes: &mut [u8], mut each: impl FnMut(u16, &mut [u8])) {
+    while bytes.len() >= 4 {
+        let length = usize::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
+        let kind = u16::from_ne_bytes([bytes[2], bytes[3]]) & 0x3fff;
+        if length < 4 {
+            return;
+        }
+        let end = length.next_multiple_of(4).min(bytes.len());
+        let (one, after) = std::mem::take(&mut bytes).split_at_mut(end);
+        each(kind, &mut one[4..length]);
+        bytes = after;
+    }
+}
+
+impl Slip {
+    /// Spoils one value: an element's key (1), its data (2) or the last key of its range (10). Says how many it changed.
+    fn turn(&self, part: u16, value: &mut [u8], family: Family) -> usize {
+        const KEY: u16 = 1;
+        const DATA: u16 = 2;
+        const LAST_KEY: u16 = 10;
+        let address = if family == Family::V4 { 4 } else { 16 };
+        let at = match (self.part, part) {
+            (Part::Address(byte), KEY | LAST_KEY) | (Part::DataAddress(byte), DATA) => match byte {
+                // The last byte of an address is meant in both families.
+                3 => address - 1,
+                byte => byte,
+            },
+            (Part::AfterAddress(byte), KEY | LAST_KEY) | (Part::DataAfterAddress(byte), DATA) => address + byte,
+            (Part::Masquerade, DATA) => {
+                let code = u32::from_ne_bytes(value.try_into().unwrap()) ^ nft::MASQUERADE_MASK;
+                value.copy_from_slice(&code.to_ne_bytes());
+                return 1;
+            }
+            _ => return 0,
+        };
+        value[at] ^= 0x40;
+        usize::from(part != LAST_KEY)
+    }
+}

@@ -1,0 +1,136 @@
+//! Many questions at once, and what came back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use lab::{Answer, Outcome, Request, sctp_ask};
+use model::Protocol;
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+
+use crate::scene::{Asker, Scene};
+
+/// A first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub asker: Asker,
+    pub protocol: Protocol,
+    pub to: SocketAddr,
+    /// How long an answer may take.
+    pub patience: Duration,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// This endpoint answered, having seen this source address.
+    Answered { server: SocketAddr, source: IpAddr },
+    /// A RST, or ICMP "port unreachable".
+    Refused,
+    /// Nothing.
+    Silence,
+    /// There is no way, says a router or the own host.
+    NoWay(String),
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?} → {}/{}", self.asker, self.to, self.protocol)
+    }
+}
+
+/// All questions of all clients at the same time; SCTP questions of one client to one address follow each other, since
+/// ICMP names no port to a raw socket.
+pub fn ask_all(scene: &Scene, questions: &[Question]) -> Vec<Reply> {
+    let mut plain = BTreeMap::<Asker, Vec<(usize, Question)>>::new();
+    let mut sctp = BTreeMap::<(Asker, IpAddr), Vec<(usize, Question)>>::new();
+    for (index, question) in questions.iter().enumerate() {
+        let list = match question.protocol {
+            Protocol::Sctp => sctp.entry((question.asker, question.to.ip())).or_default(),
+            Protocol::Tcp | Protocol::Udp => plain.entry(question.asker).or_default(),
+        };
+        list.push((index, *question));
+    }
+    let mut replies = std::thread::scope(|scope| {
+        let plain = plain.into_iter().map(|(asker, list)| scope.spawn(move || together(scene, asker, list)));
+        let sctp = sctp.into_values().map(|list| scope.spawn(move || in_turn(scene, list)));
+        let threads: Vec<_> = plain.chain(sctp.collect::<Vec<_>>()).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    replies.sort_by_key(|(index, _)| *index);
+    replies.into_iter().map(|(_, reply)| reply).collect()
+}
+
+fn in_turn(scene: &Scene, questions: Vec<(usize, Question)>) -> Vec<(usize, Reply)> {
+    let ask = |question: Question| {
+        sctp_ask(scene.asker(question.asker).namespace(), question.to, 0, question.patience).unwrap().into()
+    };
+    questions.into_iter().map(|(index, question)| (index, ask(question))).collect()
+}
+
+fn together(scene: &Scene, asker: Asker, questions: Vec<(usize, Question)>) -> Vec<(usize, Reply)> {
+    let ask = async {
+        let mut running = JoinSet::new();
+        for (index, question) in questions {
+            running.spawn(async move { (index, ask(question).await) });
+        }
+        running.join_all().await
+    };
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(ask);
+    scene.asker(asker).run(run).unwrap()
+}
+
+async fn ask(question: Question) -> Reply {
+    let any: IpAddr = if question.to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = SocketAddr::new(any, next_port());
+    if question.protocol == Protocol::Tcp {
+        let plain = Request::new(question.to, question.patience);
+        return Request { from: Some(from), reset_at_end: true, ..plain }.send_here().await.into();
+    }
+    match tokio::time::timeout(question.patience, datagram(from, question.to)).await {
+        Ok(Ok(answer)) => answer.into(),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reply::Refused,
+        Ok(Err(error)) => Reply::NoWay(error.to_string()),
+        Err(_) => Reply::Silence,
+    }
+}
+
+async fn datagram(from: SocketAddr, to: SocketAddr) -> std::io::Result<Answer> {
+    let socket = UdpSocket::bind(from).await?;
+    socket.connect(to).await?;
+    match socket.send(b"question").await {
+        // The own host's rules dropped it, which the sender is told; whether they also refuse it follows.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+        sent => drop(sent?),
+    }
+    let mut buffer = [0; 1024];
+    let length = socket.recv(&mut buffer).await?;
+    Ok(serde_json::from_slice(&buffer[..length])?)
+}
+
+/// Ports below those that the kernel gives out, in turn: a port that is used again while connection tracking remembers
+/// its last flow would meet no rule.
+fn next_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 18_000) as u16
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        Reply::Answered { server: answer.server, source: answer.client.ip() }
+    }
+}
+
+impl From<Outcome> for Reply {
+    fn from(outcome: Outcome) -> Reply {
+        match outcome {
+            Outcome::Answer { answer, .. } => answer.into(),
+            Outcome::Refused => Reply::Refused,
+            Outcome::Timeout => Reply::Silence,
+            other => Reply::NoWay(other.to_string()),
+        }
+    }
+}
