@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{ClientClass, Destination, Family, Frontend, Model, Outcome, Packet, PoolName, Protocol, Verdict, eval};
 
-use crate::probe::{Question, Reply, ask_all};
+use crate::probe::{Question, Reply, ask_all, tracked};
 use crate::scene::{Asker, Node, Scene};
 
 /// How long something that must come may take.
@@ -117,7 +117,10 @@ pub fn judge(scene: &Scene, node: &Node, questions: &[Question], patience: Durat
             let (packet, model) = (packet(scene, question), node.model(Family::of(question.to.ip())));
             if !expected.allows(&reply) {
                 let trace = eval(&packet, model).1;
-                judgement.disagreements.push(format!("{question}: expected {expected:?}, got {reply:?}\n{trace}"));
+                let tracked = tracked(scene, question.to);
+                judgement
+                    .disagreements
+                    .push(format!("{question}: expected {expected:?}, got {reply:?}\n{trace}tracked:\n{tracked}"));
             }
             if let (Some(home), Reply::Answered { server, .. }) = (home(&packet, model), reply) {
                 homes.entry(home).or_default().insert(server);

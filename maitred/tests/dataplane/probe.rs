@@ -111,11 +111,23 @@ async fn datagram(from: SocketAddr, to: SocketAddr) -> std::io::Result<Answer> {
     Ok(serde_json::from_slice(&buffer[..length])?)
 }
 
-/// Ports below those that the kernel gives out, in turn: a port that is used again while connection tracking remembers
-/// its last flow would meet no rule.
+/// Ports in turn: one that is used again while connection tracking remembers its last flow would meet no rule.
 fn next_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 18_000) as u16
+    12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 48_000) as u16
+}
+
+/// What node-0's connection tracking holds of flows to an address; empty where the kernel doesn't list it.
+pub fn tracked(scene: &Scene, to: SocketAddr) -> String {
+    let table = scene.lab.node(0).run(|| std::fs::read_to_string("/proc/thread-self/net/nf_conntrack")).unwrap();
+    let table = table.unwrap_or_default();
+    let address = match to.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        // As this file writes them: eight groups of four digits.
+        IpAddr::V6(address) => address.segments().map(|group| format!("{group:04x}")).join(":"),
+    };
+    let (address, port) = (format!("dst={address} "), format!("dport={} ", to.port()));
+    table.lines().filter(|line| line.contains(&address) && line.contains(&port)).collect::<Vec<_>>().join("\n")
 }
 
 impl From<Answer> for Reply {
