@@ -19,7 +19,7 @@ const AT_ONCE: usize = 64;
 const ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Does something while a client tries each millisecond, and returns the time from before it was done to the first
-/// outcome that is wanted, of an attempt that began after.
+/// outcome that is wanted.
 pub(crate) fn live_in(
     client: &Namespace,
     to: SocketAddr,

@@ -36,7 +36,7 @@ pub(crate) struct Scene {
     pub(super) addresses_given: usize,
     /// Where the API is reached from: the control host.
     pub(super) runtime: NamespaceRuntime,
-    // Dropped last: whatever speaks to the server ends before it.
+    /// Ends with the lab, as every program in it.
     _server: Program,
     directory: tempfile::TempDir,
 }

@@ -42,7 +42,7 @@ impl Here {
             // Loopback addresses never accept node ports (S-320).
             let host: BTreeSet<IpAddr> =
                 host.iter().copied().filter(|one| Family::of(*one) == family && !one.is_loopback()).collect();
-            let primary = primary(node, &host, family);
+            let primary = primary(node, family);
             HereInFamily {
                 accepted: accepted(&config.node_port_addresses, &primary, &host, family),
                 primary,
@@ -76,17 +76,15 @@ pub fn host_name(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// The Node's first internal address, else its first external one; without a Node that names one, the host's own.
-fn primary(node: Option<&Node>, host: &BTreeSet<IpAddr>, family: Family) -> BTreeSet<IpAddr> {
+/// The Node's first internal address, else its first external one. A family in which the Node names none has no primary
+/// address: upstream takes loopback then (S-362), which accepts no node port (S-320).
+fn primary(node: Option<&Node>, family: Family) -> BTreeSet<IpAddr> {
     let listed = node.map_or(&[][..], |node| &node.status.addresses);
     let first = |kind: &str| {
         let addresses = listed.iter().filter(|listed| listed.r#type == kind);
         addresses.filter_map(|listed| parse_address(&listed.address)).find(|address| Family::of(*address) == family)
     };
-    match first("InternalIP").or_else(|| first("ExternalIP")) {
-        Some(address) => BTreeSet::from([address]),
-        None => host.clone(),
-    }
+    first("InternalIP").or_else(|| first("ExternalIP")).into_iter().collect()
 }
 
 /// Which addresses accept node ports (S-319).
