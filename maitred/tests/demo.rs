@@ -6,11 +6,12 @@ use serde_json::Value;
 
 #[test]
 fn every_check_of_the_demo_holds() {
-    if let Err(reason) = kernel::process::can_make_namespaces() {
-        println!("SKIP: the demo needs network namespaces: {reason}");
+    let output = Command::new(env!("CARGO_BIN_EXE_maitred")).args(["demo", "-o", "json"]).output().expect("it runs");
+    if kernel::process::can_make_namespaces().is_err() && output.stdout.is_empty() {
+        // An ordinary user, on a machine that allows no user namespaces.
+        println!("SKIP: the demo was not played: {}", String::from_utf8_lossy(&output.stderr).trim());
         return;
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_maitred")).args(["demo", "-o", "json"]).output().expect("it runs");
     let said: Value = serde_json::from_slice(&output.stdout).expect("standard output is one JSON object");
     let checks = said["checks"].as_array().expect("a list of checks");
     for check in checks {

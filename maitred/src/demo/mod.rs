@@ -6,7 +6,10 @@ mod report;
 mod rows;
 mod scene;
 
+use std::process::Command;
 use std::time::Instant;
+
+use anyhow::Context as _;
 
 use crate::cli;
 use report::Report;
@@ -17,8 +20,15 @@ const HEAD: &str = "maitred demo: 3 nodes in 2 zones and an outside client, each
      A real API server, a real proxy and DNS server per node, real packets. The lab plays the kubelet: it runs a small\n\
      server in each Pod's namespace and reports readiness.";
 
+/// Set in a demo that runs inside user namespaces already.
+const INSIDE: &str = "MAITRED_DEMO_INSIDE";
+
+/// Plays the demo; says whether every check held.
 pub(crate) fn run(options: &cli::Demo) -> anyhow::Result<bool> {
-    kernel::process::can_make_namespaces()?;
+    if let Err(reason) = kernel::process::can_make_namespaces() {
+        anyhow::ensure!(std::env::var_os(INSIDE).is_none(), reason);
+        return run_inside().context(reason);
+    }
     let begun = Instant::now();
     let mut report = Report::new(options.output == cli::Output::Json, HEAD);
     let mut scene = Scene::start()?;
@@ -28,6 +38,14 @@ pub(crate) fn run(options: &cli::Demo) -> anyhow::Result<bool> {
         keep(&scene);
     }
     Ok(report.finish(begun.elapsed()))
+}
+
+/// Plays the demo as root of new user, network, mount and PID namespaces, for an ordinary user.
+fn run_inside() -> anyhow::Result<bool> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(std::env::args_os().skip(1)).env(INSIDE, "1");
+    let ended = kernel::process::unprivileged(command)?.wait()?;
+    Ok(ended.success())
 }
 
 /// Leaves everything up until Ctrl-C.
