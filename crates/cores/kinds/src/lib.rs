@@ -6,7 +6,6 @@
 //! which claims its object needs ([`Admitted::claims`]).
 
 pub mod age;
-pub mod builtin;
 mod config_map;
 pub mod deletion;
 mod endpoint_slice;
@@ -21,7 +20,6 @@ pub mod metadata;
 pub mod namespace;
 mod node;
 mod pod;
-pub mod repair;
 mod service;
 mod service_cidr;
 pub mod shape;

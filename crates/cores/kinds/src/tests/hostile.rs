@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Cluster, NOW};
-use crate::{Kind, Pod, Service, ServiceCidr, all, deletion, event, metadata, namespace, repair, shape};
+use crate::{Kind, Pod, Service, ServiceCidr, all, deletion, event, metadata, namespace, shape};
 
 /// JSON with the kinds' own field names in it, so that it gets past the surface.
 fn hostile() -> impl Strategy<Value = Value> {
@@ -150,7 +150,6 @@ fn exercise(kind: &dyn Kind, new: &Value, old: &Value) {
         event::from_events_v1(&event::to_events_v1(&object));
         ServiceCidr::ranges(&object);
         let _ = namespace::finalize(object.clone(), old);
-        repair::addresses(std::slice::from_ref(&object), std::slice::from_ref(old), &cluster.ranges, NOW);
     }
 }
 
