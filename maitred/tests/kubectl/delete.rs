@@ -17,7 +17,8 @@ fn delete_removes_by_name_by_label_and_all() {
     server.kubectl("delete services --all").ok("service \"kubernetes\" deleted\nservice \"web-4\" deleted\n");
     server.kubectl("delete service nothing").refused(NOT_FOUND);
     server.kubectl("delete service nothing --ignore-not-found").ok("");
-    server.kubectl("get ipaddresses -o name").ok("");
+    let prefix = "ipaddress.networking.k8s.io";
+    server.kubectl("get ipaddresses -o name").ok(&format!("{prefix}/10.96.0.10\n{prefix}/fd00:10:96::a\n"));
 }
 
 /// S-148: the Service by which Pods find the API is created again if it is missing.

@@ -114,7 +114,12 @@ metadata: {name: none, labels: {endpointslice.kubernetes.io/skip-mirror: 'true'}
         &["none", "<none>", "0s"],
         &["web", "10.1.0.1:80,10.1.0.2:80", "0s"],
     ]);
-    server.kubectl("get ipaddresses").table(&[&["NAME", "PARENTREF"], &["10.96.0.1", "services/default/kubernetes"]]);
+    server.kubectl("get ipaddresses").table(&[
+        &["NAME", "PARENTREF"],
+        &["10.96.0.1", "services/default/kubernetes"],
+        &["10.96.0.10", "services/kube-system/kube-dns"],
+        &["fd00:10:96::a", "services/kube-system/kube-dns"],
+    ]);
     server
         .kubectl("get servicecidrs")
         .table(&[&["NAME", "CIDRS", "AGE"], &["kubernetes", "10.96.0.0/16,fd00:10:96::/108", "0s"]]);
@@ -133,7 +138,8 @@ fn s101_fields_labels_and_namespaces_select() {
     check("--field-selector spec.clusterIP=None", "b-bare");
     check("--field-selector metadata.name!=f-far,spec.type!=ClusterIP", "c-outer d-balanced");
     check("--field-selector metadata.namespace=default -l component=apiserver", "kubernetes");
-    server.kubectl("get services -n kube-system").ok("");
+    server.kubectl("get services -n kube-system -o name").ok("service/kube-dns\n");
+    server.kubectl("get services -n kube-public").ok("");
     server.kubectl("get services --field-selector spec.flavour=sweet").refused(
         "Error from server (BadRequest): Unable to find \"/v1, Resource=services\" that match label selector \"\", field \
          selector \"spec.flavour=sweet\": field label not supported: spec.flavour\n",
@@ -154,6 +160,7 @@ fn get_prints_all_namespaces_and_the_category_all() {
     server.kubectl("get services -A").table(&[
         &["NAMESPACE", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"],
         &["default", "kubernetes", "ClusterIP", "10.96.0.1", "<none>", "443/TCP", "0s"],
+        &["kube-system", "kube-dns", "ClusterIP", "10.96.0.10", "<none>", "53/UDP,53/TCP", "0s"],
     ]);
     server.kubectl("get all").table(&[
         &["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"],

@@ -1,10 +1,10 @@
 //! What exists from the first start on.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+mod publish;
+mod services;
+
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::registry::{self, Served};
@@ -13,6 +13,8 @@ use crate::table::Form;
 use crate::verbs::{self, Call};
 use crate::{ApiServer, Config, keys, object};
 
+pub use services::{dns_address, first_address};
+
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// How often it is looked whether all of this is still there, as upstream does (S-148, S-149).
@@ -20,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Creates again what somebody deletes, as long as the server lives.
 pub(crate) fn keep(server: &ApiServer) {
-    let server = Arc::downgrade(&server.inner);
+    let server = std::sync::Arc::downgrade(&server.inner);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(EVERY).await;
@@ -34,67 +36,31 @@ pub(crate) fn keep(server: &ApiServer) {
 
 /// Creates what is missing; what is there is left as it is (S-148).
 pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Status> {
+    // While this is held nobody else publishes, and the server that says goodbye does not come back.
+    let leaving = server.inner.leaving.lock().await;
+    if *leaving {
+        return Ok(());
+    }
     for name in NAMESPACES {
         create(server, "namespaces", None, json!({ "metadata": { "name": name } })).await?;
     }
     let config = &server.inner.config;
     create(server, "servicecidrs", None, service_cidr(config)).await?;
-    create(server, "services", Some("default"), kubernetes(config)).await?;
-    publish(server).await
+    services::kubernetes(server).await?;
+    services::kube_dns(server).await?;
+    publish::publish(server).await
+}
+
+/// Takes this server's address out of `default/kubernetes`, for good (S-149).
+pub(crate) async fn leave(server: &ApiServer) -> Result<(), Status> {
+    *server.inner.leaving.lock().await = true;
+    publish::withdraw(server).await
 }
 
 /// The default ServiceCIDR, from the configured ranges (S-143).
 fn service_cidr(config: &Config) -> Value {
     let ranges: Vec<String> = config.service_ranges.iter().map(ToString::to_string).collect();
     json!({ "metadata": { "name": "kubernetes" }, "spec": { "cidrs": ranges } })
-}
-
-/// The Service by which Pods reach this server (S-148).
-fn kubernetes(config: &Config) -> Value {
-    let port = json!({ "name": "https", "protocol": "TCP", "port": 443, "targetPort": config.port });
-    json!({
-        "metadata": { "name": "kubernetes", "labels": { "component": "apiserver", "provider": "kubernetes" } },
-        "spec": {
-            "type": "ClusterIP", "clusterIP": first_address(&config.service_ranges[0]).to_string(),
-            "clusterIPs": [first_address(&config.service_ranges[0]).to_string()],
-            "ipFamilyPolicy": "SingleStack", "ports": [port],
-        },
-    })
-}
-
-/// The first address of a range that a Service can have.
-pub fn first_address(range: &IpNet) -> IpAddr {
-    match range {
-        IpNet::V4(range) => IpAddr::V4((u32::from(range.network()) + 1).into()),
-        IpNet::V6(range) => IpAddr::V6((u128::from(range.network()) + 1).into()),
-    }
-}
-
-/// Writes this server's address into the Endpoints and the EndpointSlice of `default/kubernetes` (S-149). Pods cannot
-/// reach a loopback address, so one that has no other publishes nothing, and `/readyz?verbose` says so.
-async fn publish(server: &ApiServer) -> Result<(), Status> {
-    let config = &server.inner.config;
-    let v4 = config.service_ranges[0].addr().is_ipv4();
-    let Some(address) = config.advertise.iter().find(|ip| !ip.is_loopback() && ip.is_ipv4() == v4) else {
-        return Ok(());
-    };
-    let ports = json!([{ "name": "https", "protocol": "TCP", "port": config.port }]);
-    let endpoints = json!({
-        "metadata": { "name": "kubernetes", "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" } },
-        "subsets": [{ "addresses": [{ "ip": address.to_string() }], "ports": ports }],
-    });
-    let slice = json!({
-        "metadata": { "name": "kubernetes", "labels": { "kubernetes.io/service-name": "kubernetes" } },
-        "addressType": if v4 { "IPv4" } else { "IPv6" }, "ports": ports,
-        "endpoints": [{ "addresses": [address.to_string()], "conditions": { "ready": true } }],
-    });
-    for (plural, object) in [("endpoints", endpoints), ("endpointslices", slice)] {
-        if !create(server, plural, Some("default"), object.clone()).await? {
-            let call = call(plural, Some("default"), Some("kubernetes"), &object);
-            verbs::replace(server, &call).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Creates an object; says whether it was missing.
@@ -106,8 +72,6 @@ async fn create(server: &ApiServer, plural: &str, namespace: Option<&str>, objec
     match verbs::create(server, &call(plural, namespace, None, &object)).await {
         Ok(_) => Ok(true),
         Err(status) if status.reason == "AlreadyExists" => Ok(false),
-        // Somebody else holds the first address: Kubernetes lets the other Service keep it, too.
-        Err(status) if plural == "services" && status.code == 422 => Ok(false),
         Err(status) => Err(status),
     }
 }

@@ -42,7 +42,7 @@ use http::{Request, Response};
 use ipnet::IpNet;
 use store::Store;
 
-pub use bootstrap::first_address;
+pub use bootstrap::{dns_address, first_address};
 pub use identity::{Identity, InProcess};
 pub use status::Status;
 
@@ -70,17 +70,25 @@ struct Inner {
     store: Arc<dyn Store>,
     config: Config,
     claims: Arc<claims::Claims>,
+    /// Whether this server has said goodbye. An async lock: it is held while `default/kubernetes` is written.
+    leaving: tokio::sync::Mutex<bool>,
 }
 
 impl ApiServer {
     /// Reads what the store holds and writes what must exist from the start: the four namespaces, the default
-    /// ServiceCIDR (S-143) and the Service `default/kubernetes` (S-148).
+    /// ServiceCIDR (S-143) and the Services `default/kubernetes` (S-148) and `kube-system/kube-dns` (S-428).
     pub async fn start(store: Arc<dyn Store>, config: Config) -> Result<ApiServer, Status> {
         let claims = Arc::new(claims::Claims::load(store.as_ref()).await?);
-        let server = ApiServer { inner: Arc::new(Inner { store, config, claims }) };
+        let server =
+            ApiServer { inner: Arc::new(Inner { store, config, claims, leaving: tokio::sync::Mutex::new(false) }) };
         bootstrap::bootstrap(&server).await?;
         bootstrap::keep(&server);
         Ok(server)
+    }
+
+    /// Takes this server out of `default/kubernetes`, as the last act of one that stops (S-149).
+    pub async fn leave(&self) -> Result<(), Status> {
+        bootstrap::leave(self).await
     }
 
     /// A client of this server in the same process, with a fixed identity.

@@ -64,6 +64,60 @@ async fn s149_with_only_a_loopback_address_nothing_is_published() {
 }
 
 #[tokio::test]
+async fn s149_a_server_that_leaves_takes_its_address_away() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &["192.0.2.7"]).await;
+    server.leave().await.expect("it can be written");
+    let endpoints = get(&server, "/api/v1/namespaces/default/endpoints/kubernetes").await;
+    assert_eq!(endpoints["subsets"], json!([]));
+    let slice = get(&server, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").await;
+    assert_eq!(slice["endpoints"], json!([]));
+}
+
+#[tokio::test]
+async fn s428_the_service_kube_dns_has_the_tenth_address_of_each_range() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory, &[]).await;
+    let service = get(&server, "/api/v1/namespaces/kube-system/services/kube-dns").await;
+    assert_eq!(service["metadata"]["labels"], json!({ "k8s-app": "kube-dns" }));
+    let spec = &service["spec"];
+    assert_eq!(spec["clusterIPs"], json!(["10.96.0.10", "fd00:10:96::a"]));
+    assert_eq!(spec["ipFamilies"], json!(["IPv4", "IPv6"]));
+    assert_eq!((&spec["ipFamilyPolicy"], &spec["selector"]), (&json!("PreferDualStack"), &Value::Null));
+    let ports = json!([
+        { "name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53 },
+        { "name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53 },
+    ]);
+    assert_eq!(spec["ports"], ports);
+}
+
+#[tokio::test]
+async fn s428_whoever_holds_the_address_of_kube_dns_keeps_it_and_an_event_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let services = "/api/v1/namespaces/default/services";
+    let dns = "/api/v1/namespaces/kube-system/services/kube-dns";
+    {
+        let first = server(&directory, &[]).await;
+        send(&first, "DELETE", dns, Value::Null, true).await;
+        let spec = json!({ "clusterIP": "10.96.0.10", "ports": [{ "port": 80 }] });
+        let (code, answer) =
+            send(&first, "POST", services, json!({ "metadata": { "name": "squatter" }, "spec": spec }), true).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    let second = server(&directory, &[]).await;
+    assert_eq!(get(&second, &format!("{services}/squatter")).await["spec"]["clusterIP"], "10.96.0.10");
+    assert_eq!(send(&second, "GET", dns, Value::Null, true).await.0, 404);
+    let events = get(&second, "/api/v1/namespaces/kube-system/events").await;
+    let event = &events["items"][0];
+    assert_eq!(
+        (&event["reason"], &event["involvedObject"]["name"]),
+        (&json!("ClusterIPNotAllocated"), &json!("kube-dns"))
+    );
+    let message = event["message"].as_str().expect("a message");
+    assert!(message.contains("10.96.0.10") && message.contains("provided IP is already allocated"), "{message}");
+}
+
+#[tokio::test]
 async fn s142_an_address_is_claimed_by_its_ip_address_object() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = server(&directory, &[]).await;

@@ -1,0 +1,58 @@
+//! Under which addresses and names the server is known.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::bail;
+use apiserver::credentials::Names;
+
+use crate::cli;
+
+/// The addresses to publish: as given, else the listen address, else the machine's own.
+pub(super) fn advertise(options: &cli::Server, listen: IpAddr) -> anyhow::Result<Vec<IpAddr>> {
+    if !options.advertise_address.is_empty() {
+        return Ok(options.advertise_address.clone());
+    }
+    if !listen.is_unspecified() {
+        return Ok(vec![listen]);
+    }
+    let found = machine_addresses();
+    if found.is_empty() {
+        bail!("no address to advertise was found on this machine: give --advertise-address");
+    }
+    Ok(found)
+}
+
+/// The addresses that this machine would use towards the world. Connecting a UDP socket sends nothing.
+fn machine_addresses() -> Vec<IpAddr> {
+    let probes: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+    ];
+    let source = |(any, far): (IpAddr, IpAddr)| {
+        let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((far, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    probes.into_iter().filter_map(source).filter(|address| !address.is_loopback()).collect()
+}
+
+/// Everything by which clients may call this server.
+pub(super) fn names(options: &cli::Server, advertise: &[IpAddr]) -> Names {
+    let domain = &options.cluster_domain;
+    let mut dns: Vec<String> = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("kubernetes.default.svc.{domain}")])
+        .collect();
+    if let Ok(host) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        dns.push(host.trim().to_owned());
+    }
+    let mut addresses = advertise.to_vec();
+    addresses.push(options.listen.ip());
+    addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]);
+    addresses.extend(options.service_cluster_ip_range.iter().map(apiserver::first_address));
+    addresses.retain(|address| !address.is_unspecified());
+    let mut seen = std::collections::BTreeSet::new();
+    addresses.retain(|address| seen.insert(*address));
+    Names { dns, addresses }
+}
