@@ -8,5 +8,6 @@ pub mod mmsg;
 pub mod netlink;
 pub mod netns;
 pub mod nfnetlink;
+pub mod peer;
 pub mod process;
 pub mod sandbox;

@@ -1,0 +1,26 @@
+//! The control socket that each long-running process has, `/run/maitred/NAME.sock`: JSON, one request a line, one answer
+//! a line.
+//!
+//! ```text
+//!   {"command":"status"}      ──►  serve ──► handler          what a command means is the process's own business
+//!   {"node":"n1", …}          ◄──                             an answer
+//!   {"error":"there is no …"} ◄──                             or why there is none
+//! ```
+//!
+//! The socket also says that the process is there: whoever holds it is the one `maitred NAME` of this machine, and the
+//! kernel tells its process number. A socket file whose process died is nobody's, and is replaced.
+//!
+//! Only root and the user of the process may speak here: the file's mode says so, and the peer's credentials are asked for,
+//! too, since the mode comes a moment after the file.
+
+mod client;
+mod error;
+mod request;
+mod seat;
+mod server;
+
+pub use client::ask;
+pub use error::ControlError;
+pub use request::Request;
+pub use seat::{Holder, Seat, holders, seats};
+pub use server::{Held, serve};
