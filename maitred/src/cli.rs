@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+/// Where control sockets lie.
+const RUN_DIR: &str = "/run/maitred";
+
 /// The Kubernetes Service, complete, in one binary.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -20,14 +23,117 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Be a whole cluster on this machine: the API, the controllers, and a node with its Pods, rules and names
+    Up(Up),
     /// Serve the API and run the controllers
     Server(Server),
     /// Keep this node's Service rules as an API server says
     Proxy(Proxy),
     /// Serve the cluster's DNS names, and forward the others
     Dns(Dns),
+    /// Be a node: run the Pods bound to it, its Service rules and its DNS server
+    Agent(Agent),
+    /// Say how what runs on this machine is
+    Status(Status),
     /// Show what maitred does, on a lab of network namespaces of this machine
     Demo(Demo),
+    /// Answer every connection by who this is and whom it sees: something to put behind a Service
+    EchoServer(EchoServer),
+    /// Act as the parent process of a Pod
+    #[command(hide = true)]
+    PodParent {
+        /// The Pod's directory
+        dir: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Agent {
+    /// How to reach the API server
+    #[arg(long, value_name = "FILE", default_value = "/etc/maitred/agent.kubeconfig")]
+    pub(crate) kubeconfig: PathBuf,
+    /// Domain of the cluster's DNS names
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+    /// The cluster's ranges of Services and Pods, whose reverse names the DNS server answers
+    #[arg(
+        long,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "10.96.0.0/16,fd00:10:96::/108,10.244.0.0/16,fd00:10:244::/56"
+    )]
+    pub(crate) ranges: Vec<IpNet>,
+    /// Where control sockets and the state of running Pods lie; it must be empty after a reboot
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// Whom to ask: agent, up, server, proxy or dns [default: all that run here]
+    pub(crate) role: Option<String>,
+    /// Where the control sockets lie
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
+    /// A table for people or JSON for programs
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// What every node is told, whether its control plane runs in the same process or elsewhere.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Node")]
+pub(crate) struct NodeOptions {
+    /// The node's name [default: the host's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+    /// Where others reach the node, at most one address per family, the primary family first [default: the machine's]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(crate) node_ip: Vec<IpAddr>,
+    /// Labels of the Node object, such as topology.kubernetes.io/zone=a
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
+    pub(crate) node_label: Vec<(String, String)>,
+    /// Where the output of Pods is kept
+    #[arg(long, value_name = "DIR", default_value = "/var/log/maitred/pods")]
+    pub(crate) log_dir: PathBuf,
+    /// Port of the node's DNS server
+    #[arg(long, value_name = "PORT", default_value_t = 53, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) dns_port: u16,
+    /// Servers that know names outside the cluster [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(crate) upstream: Vec<SocketAddr>,
+    /// Further ranges whose clients may ask for names outside the cluster; private and own ranges always may
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_recursion: Vec<IpNet>,
+    /// Name servers of Pods [default: the cluster IP of kube-system/kube-dns]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    pub(crate) cluster_dns: Vec<IpAddr>,
+    /// Let Pods run as user 0
+    #[arg(long)]
+    pub(crate) allow_root_pods: bool,
+    /// Seconds between two renewals of the node's Lease
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) lease_period: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EchoServer {
+    /// Port, over TCP (HTTP or lines) and UDP
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// What it calls itself [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -53,6 +159,9 @@ pub(crate) struct Server {
     /// Where the store, the certificates and the kubeconfigs lie
     #[arg(long, value_name = "DIR", default_value = "/var/lib/maitred")]
     pub(crate) data_dir: PathBuf,
+    /// Where control sockets lie, and in `up` the state of running Pods; it must be empty after a reboot
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
     /// Where the API listens
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
     pub(crate) listen: SocketAddr,
@@ -102,6 +211,9 @@ pub(crate) struct Proxy {
     /// Node addresses that serve node ports: ranges, or `primary`
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "primary")]
     pub(crate) nodeport_addresses: Vec<String>,
+    /// Where the control socket lies
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
     /// Remove all rules of maitred from this machine, and exit
     #[arg(long)]
     pub(crate) cleanup: bool,
@@ -135,6 +247,9 @@ pub(crate) struct Dns {
     /// Further ranges whose clients may ask for other names; private and own ranges always may
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) allow_recursion: Vec<IpNet>,
+    /// Where the control socket lies
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -156,5 +271,12 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     match parsed {
         Some((from, to)) if 0 < from && from <= to => Ok(from..=to),
         _ => Err(format!("{text:?} is no port range; write FROM-TO with 1 ≤ FROM ≤ TO ≤ 65535")),
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is no label; write NAME=VALUE")),
     }
 }

@@ -1,6 +1,7 @@
 //! `maitred dns`: the names of the cluster.
 
 use anyhow::Context as _;
+use serde_json::json;
 use tokio::sync::watch;
 use zone::ResolvConf;
 
@@ -16,6 +17,8 @@ pub(crate) fn run(options: cli::Dns) -> anyhow::Result<()> {
         let server = ::dns::start(config, inputs, stopped)?;
         let served: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
         eprintln!("maitred: answering for {} at {}", options.cluster_domain, served.join(", "));
+        let _held =
+            crate::status::hold_if_possible(&options.run_dir, "dns", move || json!({ "dns": { "addresses": served } }));
         crate::stop_signal().await;
         let _ = stop.send(true);
         tokio::task::spawn_blocking(|| server.join()).await.context("the DNS server's threads panicked")

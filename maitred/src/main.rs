@@ -1,10 +1,16 @@
 //! The command line and the wiring, nothing else.
 
+mod addresses;
+mod agent;
 mod cli;
 mod demo;
 mod dns;
+mod echo;
+mod node;
 mod proxy;
 mod server;
+mod status;
+mod up;
 
 use std::process::ExitCode;
 
@@ -16,9 +22,14 @@ fn main() -> ExitCode {
     // The one TLS provider of the process; installing it twice is the only way for this to fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match cli.command {
+        cli::Command::Up(options) => up::run(options),
         cli::Command::Server(options) => server::run(options),
         cli::Command::Proxy(options) => proxy::run(options),
         cli::Command::Dns(options) => dns::run(options),
+        cli::Command::Agent(options) => agent::run(options),
+        cli::Command::Status(options) => status::run(&options),
+        cli::Command::EchoServer(options) => echo::run(options),
+        cli::Command::PodParent { dir } => agent::pod_parent(&dir),
         cli::Command::Demo(options) => match demo::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -42,7 +53,9 @@ fn log(verbose: u8) {
         ["h2", "hyper", "hyper_util", "kube", "kube_client", "rustls", "tower"].map(|name| format!("{name}=warn"));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},{}", quiet.join(","))));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let writer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    writer.with_ansi(is_terminal).with_target(false).init();
 }
 
 /// Resolves on Ctrl-C or SIGTERM.

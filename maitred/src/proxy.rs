@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use proxy::{Config, Dataplane, Detector, NodePortAddresses};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::cli::{self, DetectLocal};
@@ -18,6 +19,12 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
         let cluster = cluster::kubeconfig(&options.kubeconfig).await?;
         let (stop, stopped) = watch::channel(false);
         let (thread, mut progress) = proxy::start(&cluster, config, Box::new(dataplane), stopped)?;
+        let (node, seen) = (options.node_name.clone(), progress.clone());
+        let _held = crate::status::hold_if_possible(
+            &options.run_dir,
+            "proxy",
+            move || json!({ "node": node, "proxy": crate::node::shown(&seen.borrow()) }),
+        );
         tokio::select! {
             () = crate::stop_signal() => {}
             ended = progress.wait_for(|_| false) => bail!("the proxy's thread ended: {:?}", ended.is_err()),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use apiserver::credentials;
 use apiserver::{ApiServer, Config, Identity};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ pub(crate) fn run(options: cli::Server) -> anyhow::Result<()> {
 
 async fn serve(options: cli::Server) -> anyhow::Result<()> {
     let mut running = start(&options).await?;
+    let url = running.url.clone();
+    let _held = crate::status::hold_if_possible(&options.run_dir, "server", move || json!({ "url": url }));
     eprintln!("maitred: serving {}; KUBECONFIG={}", running.url, running.kubeconfig.display());
     tokio::select! {
         () = crate::stop_signal() => running.stop().await,

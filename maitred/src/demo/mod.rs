@@ -1,7 +1,9 @@
 //! `maitred demo`: real Services on a lab of network namespaces, shown and checked.
 
-mod kubelet;
+mod ending;
+mod pods;
 mod probe;
+mod program;
 mod report;
 mod rows;
 mod scene;
@@ -17,8 +19,7 @@ use scene::Scene;
 
 /// What the demo is, in its first line.
 const HEAD: &str = "maitred demo: 3 nodes in 2 zones and an outside client, each a network namespace of this machine.\n\
-     A real API server, a real proxy and DNS server per node, real packets. The lab plays the kubelet: it runs a small\n\
-     server in each Pod's namespace and reports readiness.";
+     A real API server; on each node a real agent with its Pods, its Service rules and its DNS server; real packets.";
 
 /// Set in a demo that runs inside user namespaces already.
 const INSIDE: &str = "MAITRED_DEMO_INSIDE";
@@ -56,11 +57,12 @@ fn keep(scene: &Scene) {
     for node in scene.lab.nodes() {
         eprintln!("  nsenter --net={}   # {}", node.namespace().path().display(), node.name());
     }
-    for name in scene.pod_names() {
-        if let Some(pod) = scene.lab.pod(&name) {
-            eprintln!("  nsenter --net={}   # Pod {name}", pod.namespace().path().display());
+    for name in scene.pod_names().unwrap_or_default() {
+        if let Ok(pid) = scene.pod_parent(&name) {
+            eprintln!("  nsenter --target={pid} --net --uts --mount --pid   # Pod {name}");
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(crate::stop_signal());
+    loop {
+        std::thread::park();
+    }
 }

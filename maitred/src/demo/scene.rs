@@ -1,24 +1,24 @@
-//! What the demo plays on: the lab, the API server, a proxy per node, and what the lab plays of a kubelet.
+//! What the demo plays on: the lab, an API server, and an agent per node with its proxy and DNS server.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use api::{Pod, Service};
+use api::{Node, Service};
 use cluster::Cluster;
 use http::Method;
 use kernel::netns::NamespaceRuntime;
-use lab::{Lab, LabConfig, Namespace, Program};
+use lab::{Lab, LabConfig, Program};
 use serde_json::Value;
 
-use super::kubelet::Running;
+use super::ending;
+use super::program::Reachable;
 
 /// How long anything may take before it counts as broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 const PORT: u16 = 6443;
 
@@ -26,81 +26,83 @@ const PORT: u16 = 6443;
 pub(crate) struct Scene {
     pub(crate) lab: Lab,
     pub(crate) cluster: Cluster,
-    /// Proxies by node.
-    pub(crate) proxies: Vec<Program>,
-    /// DNS servers by node.
-    _dns: Vec<Program>,
-    /// What runs, by name.
-    pub(super) pods: BTreeMap<String, Running>,
-    /// How many Pod addresses have been given; none is given twice.
-    pub(super) addresses_given: usize,
+    /// Agents by node.
+    pub(crate) agents: Vec<Program>,
     /// Where the API is reached from: the control host.
     pub(super) runtime: NamespaceRuntime,
+    /// This program, where Pods may execute it.
+    pub(super) program: Reachable,
     /// Ends with the lab, as every program in it.
     _server: Program,
     directory: tempfile::TempDir,
 }
 
 impl Scene {
-    /// Builds the lab, starts the server and the proxies, and registers the nodes.
+    /// Builds the lab, and starts the server and the agents.
     pub(crate) fn start() -> anyhow::Result<Scene> {
         let lab = Lab::new(LabConfig {
             zones: vec!["zone-a".to_owned(), "zone-b".to_owned()],
+            pod_routes: false,
             client_routes: vec![("172.31.0.128/26".parse()?, 0)],
             ..LabConfig::default()
         })?;
-        let directory = tempfile::tempdir().context("make a data directory for the demo's server")?;
+        let directory = tempfile::Builder::new().prefix(&format!("mt-{}-demo-", std::process::id())).tempdir();
+        let directory = directory.context("make a directory for the demo's data")?;
+        ending::remove_when_interrupted(directory.path().to_owned());
+        let program = Reachable::find(directory.path())?;
         let address = lab.control().ips().v4.context("the control host has an IPv4 address")?;
         let mut server = maitred(&["server"]);
-        server.arg("--data-dir").arg(directory.path());
+        server.arg("--data-dir").arg(directory.path().join("server"));
         server.args(["--listen", &SocketAddr::new(address.into(), PORT).to_string()]);
         let mut server = lab.control().spawn(server)?;
         server.wait_for_output("serving", PATIENCE)?;
-        let kubeconfig = directory.path().join("admin.kubeconfig");
+        let kubeconfig = directory.path().join("server/admin.kubeconfig");
         let runtime = lab.control().runtime()?;
         let cluster = runtime.block_on(async move { cluster::kubeconfig(&kubeconfig).await })?;
-        let mut scene = Scene {
-            lab,
-            cluster,
-            proxies: Vec::new(),
-            _dns: Vec::new(),
-            pods: BTreeMap::new(),
-            addresses_given: 0,
-            runtime,
-            _server: server,
-            directory,
-        };
+        let mut scene = Scene { lab, cluster, agents: Vec::new(), runtime, program, _server: server, directory };
         for node in 0..scene.lab.nodes().len() {
-            scene.register_node(node)?;
-            let proxy = scene.start_proxy(node)?;
-            scene.proxies.push(proxy);
-            let dns = scene.start_dns(node)?;
-            scene._dns.push(dns);
+            let agent = scene.start_agent(node)?;
+            scene.agents.push(agent);
+            // One after the other, so that the first node gets the first Pod range, as the lab has it.
+            scene.await_node(node)?;
         }
-        scene.publish_dns()?;
-        scene.renew_leases();
         Ok(scene)
     }
 
-    /// Starts the proxy of a node.
-    pub(crate) fn start_proxy(&self, node: usize) -> anyhow::Result<Program> {
+    /// Starts the agent of a node.
+    pub(crate) fn start_agent(&self, node: usize) -> anyhow::Result<Program> {
         let host = self.lab.node(node);
-        let mut command = maitred(&["proxy", "--detect-local-mode", "node-cidr", "--node-name", host.name()]);
-        command.arg("--kubeconfig").arg(self.kubeconfig());
+        let addresses: Vec<String> = host.ips().iter().map(|ip| ip.to_string()).collect();
+        let mut command = maitred(&["agent", "--node-name", host.name(), "--node-ip", &addresses.join(",")]);
+        let zone = self.lab.zone(node).unwrap_or_default();
+        command.args(["--node-label", &format!("topology.kubernetes.io/zone={zone}")]);
+        command.arg("--kubeconfig").arg(self.directory.path().join("server/agent.kubeconfig"));
+        command.arg("--log-dir").arg(self.log_dir(node));
         Ok(host.spawn(command)?)
     }
 
-    /// Starts the DNS server of a node, on the node's own address.
-    fn start_dns(&self, node: usize) -> anyhow::Result<Program> {
-        let host = self.lab.node(node);
-        let address = host.ips().v4.context("a node has an IPv4 address")?;
-        let mut command = maitred(&["dns", "--listen", &SocketAddr::new(address.into(), 53).to_string()]);
-        command.arg("--kubeconfig").arg(self.kubeconfig());
-        Ok(host.spawn(command)?)
+    /// Waits until a node is ready and has ranges for its Pods.
+    fn await_node(&self, node: usize) -> anyhow::Result<()> {
+        let name = self.lab.node(node).name().to_owned();
+        let is_up = |node: &Node| {
+            let ready = |condition: &api::Condition| condition.r#type == "Ready" && condition.status == "True";
+            !node.spec.pod_cidrs.is_empty() && node.status.conditions.iter().any(ready)
+        };
+        self.eventually(&format!("{name} is ready"), || {
+            let name = name.clone();
+            let node = self.api(move |cluster| async move { cluster.get::<Node>("", &name).await }).ok();
+            Ok(node.filter(is_up).map(drop))
+        })
+        .map_err(|error| error.context(self.agents.last().map(Program::output).unwrap_or_default()))
+    }
+
+    /// Where a node keeps the output of its Pods.
+    pub(super) fn log_dir(&self, node: usize) -> PathBuf {
+        self.directory.path().join(format!("logs-{}", self.lab.node(node).name()))
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.directory.path().join("admin.kubeconfig")
+        self.directory.path().join("server/admin.kubeconfig")
     }
 
     /// Runs a request from the control host.
@@ -113,28 +115,36 @@ impl Scene {
         answer.map_err(|error| anyhow::anyhow!("{}", runloop::chain(&error)))
     }
 
-    /// Creates the objects of a manifest, and plays the kubelet for its Pods.
-    pub(crate) fn apply(&mut self, manifest: &str) -> anyhow::Result<()> {
-        self.apply_kind(manifest, |_| true)
+    /// Asks again and again until there is an answer.
+    pub(super) fn eventually<T>(&self, what: &str, check: impl Fn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = check()? {
+                return Ok(found);
+            }
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
-    /// Creates some of the objects of a manifest, by kind.
-    pub(crate) fn apply_kind(&mut self, manifest: &str, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    /// Creates the objects of a manifest.
+    pub(crate) fn apply(&mut self, manifest: &str) -> anyhow::Result<()> {
+        self.apply_some(manifest, |_| true)
+    }
+
+    /// Creates those objects of a manifest that are wanted.
+    pub(crate) fn apply_some(&mut self, manifest: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
         let objects: Vec<Value> = serde_saphyr::from_multiple(manifest).context("read a manifest of the examples")?;
-        for object in objects.into_iter().filter(|object| wanted(object["kind"].as_str().unwrap_or_default())) {
+        for mut object in objects.into_iter().filter(wanted) {
             let path = match object["kind"].as_str() {
                 Some("Service") => "/api/v1/namespaces/default/services",
                 Some("Pod") => "/api/v1/namespaces/default/pods",
                 kind => anyhow::bail!("the demo has no use for a {kind:?}"),
             };
-            let body = object.clone();
-            let created: Value = self.api(move |cluster| async move {
-                cluster.send(Method::POST, path, "application/json", Some(&body)).await
+            self.program.put_into(&mut object);
+            self.api(move |cluster| async move {
+                cluster.send::<Value>(Method::POST, path, "application/json", Some(&object)).await
             })?;
-            if created["kind"] == "Pod" {
-                let pod: Pod = serde_json::from_value(created)?;
-                self.run_pod(&pod)?;
-            }
         }
         Ok(())
     }
@@ -154,16 +164,6 @@ impl Scene {
     /// The IPv4 cluster IP of a Service with a port.
     pub(crate) fn cluster_ip(&self, name: &str, port: u16) -> anyhow::Result<SocketAddr> {
         self.cluster_ips(name, port)?.into_iter().find(SocketAddr::is_ipv4).context("the Service has an IPv4 address")
-    }
-
-    /// The network namespace of a Pod.
-    pub(crate) fn pod(&self, name: &str) -> anyhow::Result<Namespace> {
-        let host = self.lab.pod(name).with_context(|| format!("Pod {name} runs"))?;
-        Ok(host.namespace().clone())
-    }
-
-    pub(crate) fn pod_names(&self) -> Vec<String> {
-        self.pods.keys().cloned().collect()
     }
 }
 

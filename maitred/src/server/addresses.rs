@@ -15,25 +15,11 @@ pub(super) fn advertise(options: &cli::Server, listen: IpAddr) -> anyhow::Result
     if !listen.is_unspecified() {
         return Ok(vec![listen]);
     }
-    let found = machine_addresses();
+    let found = crate::addresses::machine_addresses();
     if found.is_empty() {
         bail!("no address to advertise was found on this machine: give --advertise-address");
     }
     Ok(found)
-}
-
-/// The addresses that this machine would use towards the world. Connecting a UDP socket sends nothing.
-fn machine_addresses() -> Vec<IpAddr> {
-    let probes: [(IpAddr, IpAddr); 2] = [
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
-    ];
-    let source = |(any, far): (IpAddr, IpAddr)| {
-        let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
-        socket.connect((far, 9)).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    probes.into_iter().filter_map(source).filter(|address| !address.is_loopback()).collect()
 }
 
 /// Everything by which clients may call this server.

@@ -25,6 +25,8 @@ impl Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_maitred"))
             .args(["server", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(directory.path())
+            .arg("--run-dir")
+            .arg(directory.path().join("run"))
             .args(options)
             .stderr(Stdio::piped())
             .stdin(Stdio::null())

@@ -126,7 +126,7 @@ fn annotations_are_added_changed_and_removed() {
 #[test]
 fn edit_writes_what_the_editor_leaves() {
     let Some(server) = with_web() else { return };
-    server.kubectl_edit("edit service web", "s/8080/8081/").ok("service/web edited\n");
+    server.kubectl_edit("edit service web", r"s/targetPort:\ 8080/targetPort:\ 8081/").ok("service/web edited\n");
     server.kubectl("get service web -o jsonpath={.spec.ports[0].targetPort}").ok("8081");
     let unchanged = server.kubectl_edit("edit service web", "/nothing/d");
     assert_eq!((unchanged.code, unchanged.err.as_str()), (0, "Edit cancelled, no changes made.\n"), "{unchanged:?}");

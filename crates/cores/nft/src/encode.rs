@@ -15,8 +15,8 @@ use crate::wire::{Head, Writer, flag};
 
 pub(crate) const SUBSYSTEM: u16 = 10;
 pub(crate) const TABLE: &str = "maitred";
-const BATCH_BEGIN: u16 = 0x10;
-const BATCH_END: u16 = 0x11;
+pub(crate) const BATCH_BEGIN: u16 = 0x10;
+pub(crate) const BATCH_END: u16 = 0x11;
 const BATCH_GENERATION: u16 = 1;
 /// An attribute's length has 16 bits; a list is ended well before.
 const LIST_BYTES: usize = 60_000;
@@ -246,7 +246,7 @@ impl Messages {
     }
 }
 
-fn edge(kind: u16, sequence: u32) -> Head {
+pub(crate) fn edge(kind: u16, sequence: u32) -> Head {
     Head { kind, flags: flag::REQUEST, family: 0, resource: SUBSYSTEM, sequence }
 }
 
@@ -367,7 +367,7 @@ fn write_element(out: &mut Writer, element: &Element, family: Family, with_data:
 }
 
 /// Plain interval sets hold where a range begins and where the next address after it is.
-fn write_range(out: &mut Writer, first: &[u8], last: &[u8]) {
+pub(crate) fn write_range(out: &mut Writer, first: &[u8], last: &[u8]) {
     out.nest(1, |out| value(out, 1, first));
     if let Some(next) = next(last) {
         out.nest(1, |out| {

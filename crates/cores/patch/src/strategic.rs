@@ -123,16 +123,16 @@ fn objects(lists: &Lists, path: &str, key: &str, old: &[Value], patch: &[Value])
     if patch.len() > ITEMS_MAX {
         return Err(malformed(path, &format!("{} items, the most that are merged by key is {ITEMS_MAX}", patch.len())));
     }
-    let replaces =
-        patch.iter().any(|item| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1));
-    let mut merged = if replaces { Vec::new() } else { old.to_vec() };
+    let is_replace = |item: &Value| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1);
+    if patch.iter().any(is_replace) {
+        // Nothing is merged, so that several items may have one key: a Node's addresses have their type as key.
+        return Ok(patch.iter().filter(|item| !is_replace(item)).cloned().collect());
+    }
+    let mut merged = old.to_vec();
     for item in patch {
         let Some(fields) = item.as_object() else {
             return Err(malformed(path, "the list is merged by key, so its items must be objects"));
         };
-        if fields.len() == 1 && item[PATCH] == "replace" {
-            continue;
-        }
         let Some(id) = fields.get(key) else {
             return Err(malformed(path, &format!("the list is merged by {key:?}, which an item lacks")));
         };
@@ -211,6 +211,18 @@ mod tests {
             ports(json!([{"port": 80}, {"port": 81}])),
             ports(json!([{"port": 82}, {"$patch": "replace"}])),
             ports(json!([{"port": 82}])),
+        );
+        let addresses = |list: &[&str]| {
+            let item = |ip: &&str| json!({"type": "InternalIP", "address": ip});
+            list.iter().map(item).collect::<Vec<Value>>()
+        };
+        let replaced = [addresses(&["192.0.2.2", "2001:db8::2"]), vec![json!({"$patch": "replace"})]].concat();
+        check(
+            "items of a replaced list may share a key",
+            "Node",
+            json!({"status": {"addresses": addresses(&["192.0.2.1"])}}),
+            json!({"status": {"addresses": replaced}}),
+            json!({"status": {"addresses": addresses(&["192.0.2.2", "2001:db8::2"])}}),
         );
         check(
             "the client's order holds",

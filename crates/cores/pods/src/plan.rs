@@ -121,6 +121,13 @@ pub enum Action {
         /// The port.
         port: Port,
     },
+    /// The gRPC health check at the Pod's address (probes only).
+    Grpc {
+        /// The port.
+        port: Port,
+        /// The service asked for; the empty name stands for the whole server.
+        service: String,
+    },
     /// Waiting so many seconds (hooks only).
     Sleep(i64),
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use pods::{Backoff, Means, Rights};
 
+use crate::DnsEndpoint;
+
 /// Configuration of an agent.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -30,6 +32,8 @@ pub struct Config {
     pub dns_addresses: Vec<IpAddr>,
     /// The host's `/etc/resolv.conf`.
     pub host_resolv_conf: String,
+    /// The node's own DNS server, if it has one: an endpoint of `kube-system/kube-dns`.
+    pub dns: Option<DnsEndpoint>,
     /// Between two renewals of the node's Lease; it lasts four times as long.
     pub lease_period: Duration,
     /// How long crashed containers wait.
@@ -64,6 +68,7 @@ impl Config {
             cluster_domain: "cluster.local".to_owned(),
             dns_addresses: Vec::new(),
             host_resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            dns: None,
             lease_period: Duration::from_secs(10),
             backoff: Backoff::default(),
             pods_max: 110,

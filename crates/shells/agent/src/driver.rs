@@ -1,24 +1,30 @@
-//! The agent's main loop: from changes of Pods and Nodes to one task per Pod, and to routes.
+//! The agent's main loop: from changes of Pods and Nodes to one task per Pod, and to the ways of their packets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use api::{Node, Resource};
+use api::{Node, Resource, ServiceCidr};
 use cluster::{Change, Cluster, Recorder, Selection, Subject, reflect};
+use kernel::netlink::NetlinkError;
 use kernel::netns::{Namespace, NamespaceError};
 use pods::{Means, Place};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::paths::Paths;
 use crate::pod::{self, Message, PodObject};
 use crate::ranges::Ranges;
-use crate::{Config, network, node, routes};
+use crate::{Config, dns_slices, network, node};
 
 /// Messages that wait for a Pod's task.
 const QUEUE: usize = 256;
+/// How often routes are compared with the machine's without a reason.
+const REPAIR_EVERY: Duration = Duration::from_secs(60);
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,9 @@ pub enum AgentError {
     /// The node's network.
     #[error("cannot use the node's network")]
     Network(#[source] NamespaceError),
+    /// nftables, for the masquerading of Pods' traffic.
+    #[error("nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN")]
+    Nftables(#[source] NetlinkError),
 }
 
 /// What all tasks of an agent share.
@@ -49,9 +58,33 @@ pub(crate) struct Shared {
     pub(crate) place: Place,
 }
 
+/// A running agent.
+#[derive(Debug)]
+pub struct Running {
+    /// Ends when the agent does.
+    pub task: JoinHandle<()>,
+    /// How things stand.
+    pub status: watch::Receiver<Status>,
+    /// What the node's slices of `kube-dns` say: nothing before they were written, then whether its server answers.
+    pub dns_published: watch::Receiver<Option<bool>>,
+}
+
+/// How things stand on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The Node object's name.
+    pub node: String,
+    /// The ranges of its Pods; none before the control plane has given them.
+    pub pod_ranges: Vec<String>,
+    /// How many Pods it runs or refuses to run.
+    pub pods: usize,
+    /// Nodes whose Pods cannot be reached, since they are on no link of this node.
+    pub out_of_reach: BTreeSet<String>,
+}
+
 /// Starts the agent in the caller's network namespace and tokio runtime. It ends when `stop` is set or dropped; Pods go on
 /// without it.
-pub fn start(config: Config, cluster: &Cluster, stop: watch::Receiver<bool>) -> Result<JoinHandle<()>, AgentError> {
+pub fn start(config: Config, cluster: &Cluster, stop: watch::Receiver<bool>) -> Result<Running, AgentError> {
     for path in [&config.run_dir, &config.log_dir] {
         // Nobody but the agent may speak to the Pods' parents.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -67,14 +100,18 @@ pub fn start(config: Config, cluster: &Cluster, stop: watch::Receiver<bool>) -> 
         config,
     });
     pod::keep_addresses(&shared);
-    let driver =
-        Driver { shared, tasks: HashMap::new(), current: HashMap::new(), nodes: BTreeMap::new(), routes: None };
-    Ok(tokio::spawn(async move {
+    let (out_of_reach, reach) = watch::channel(BTreeSet::new());
+    let (shown, status) = watch::channel(Status { node: shared.config.node_name.clone(), ..Status::default() });
+    let (published, dns_published) = watch::channel(None);
+    let paths = Paths::open(shared.clone(), out_of_reach).map_err(AgentError::Nftables)?;
+    let driver = Driver { shared, tasks: HashMap::new(), current: HashMap::new(), paths, reach, shown };
+    let task = tokio::spawn(async move {
         tokio::select! {
-            () = driver.run() => {}
+            () = driver.run(published) => {}
             () = stopped(stop) => {}
         }
-    }))
+    });
+    Ok(Running { task, status, dns_published })
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -87,32 +124,37 @@ struct Driver {
     tasks: HashMap<String, mpsc::Sender<Message>>,
     /// The uid that a namespace and name stand for.
     current: HashMap<String, String>,
-    nodes: BTreeMap<String, Arc<Node>>,
-    /// The routes as last applied.
-    routes: Option<routes::Plan>,
+    paths: Paths,
+    /// The nodes that no route leads to.
+    reach: watch::Receiver<BTreeSet<String>>,
+    shown: watch::Sender<Status>,
 }
 
 impl Driver {
-    async fn run(mut self) {
+    async fn run(mut self, published: watch::Sender<Option<bool>>) {
         let fields = format!("spec.nodeName={}", self.shared.config.node_name);
         let mut pods = reflect::<PodObject>(&self.shared.cluster, Selection { fields, ..Selection::default() });
         let mut nodes = reflect::<Node>(&self.shared.cluster, Selection::default());
+        let mut service_cidrs = reflect::<ServiceCidr>(&self.shared.cluster, Selection::default());
         // Dropped with this future, and all tasks with it.
         let mut running: JoinSet<Option<String>> = JoinSet::new();
         let (own_node, seen) = watch::channel(None);
-        running.spawn({
-            let shared = self.shared.clone();
-            async move {
-                node::keep(shared, seen).await;
-                None
-            }
-        });
+        self.spawn_keepers(&mut running, &seen, published);
+        let mut repair = tokio::time::interval(REPAIR_EVERY);
         loop {
             tokio::select! {
                 Some(change) = pods.recv() => self.pod(change, &mut running).await,
                 Some(change) = nodes.recv() => {
                     self.node(change, &own_node);
-                    self.route().await;
+                    self.update_paths().await;
+                }
+                Some(change) = service_cidrs.recv() => {
+                    self.service_cidr(change);
+                    self.update_paths().await;
+                }
+                _ = repair.tick() => {
+                    self.paths.forget();
+                    self.update_paths().await;
                 }
                 Some(Ok(Some(uid))) = running.join_next() => {
                     self.tasks.remove(&uid);
@@ -120,7 +162,39 @@ impl Driver {
                 }
                 else => return,
             }
+            self.show();
         }
+    }
+
+    /// Starts what keeps the node's own objects.
+    fn spawn_keepers(
+        &self,
+        running: &mut JoinSet<Option<String>>,
+        seen: &watch::Receiver<Option<Arc<Node>>>,
+        published: watch::Sender<Option<bool>>,
+    ) {
+        let (shared, own, reach) = (self.shared.clone(), seen.clone(), self.reach.clone());
+        running.spawn(async move {
+            node::keep(shared, own, reach).await;
+            None
+        });
+        if let Some(dns) = self.shared.config.dns.clone() {
+            let (shared, own) = (self.shared.clone(), seen.clone());
+            running.spawn(async move {
+                dns_slices::keep(shared, dns, own, published).await;
+                None
+            });
+        }
+    }
+
+    fn show(&self) {
+        let status = Status {
+            node: self.shared.config.node_name.clone(),
+            pod_ranges: self.shared.ranges.ranges().iter().map(ToString::to_string).collect(),
+            pods: self.tasks.len(),
+            out_of_reach: self.reach.borrow().clone(),
+        };
+        self.shown.send_if_modified(|shown| std::mem::replace(shown, status.clone()) != status);
     }
 
     async fn pod(&mut self, change: Change<PodObject>, running: &mut JoinSet<Option<String>>) {
@@ -162,55 +236,42 @@ impl Driver {
         let own = &self.shared.config.node_name;
         match change {
             Change::Set(node) => {
-                if node.metadata().name == *own {
+                let name = node.metadata.name.clone();
+                if name == *own {
                     self.shared.ranges.set(&node.spec.pod_cidrs);
                     if let Err(error) = network::forward(&self.shared.network, &node.spec.pod_cidrs) {
                         tracing::error!(error = runloop::chain(&error), "the node does not forward packets");
                     }
                     own_node.send_replace(Some(node.clone()));
                 }
-                self.nodes.insert(node.metadata.name.clone(), node);
+                self.paths.set_node(&name, Some(node));
             }
             Change::Gone(node) => {
                 if node.metadata().name == *own {
                     own_node.send_replace(None);
                 }
-                self.nodes.remove(&node.metadata.name);
+                self.paths.set_node(&node.metadata.name, None);
             }
             Change::Synced => {}
         }
     }
 
-    /// Brings the routes up to date, and tells of nodes that cannot be reached by one.
-    async fn route(&mut self) {
-        let (links, own) = (self.shared.network.links(), &self.shared.config.node_name);
-        let planned = routes::on_link(links).and_then(|on_link| {
-            let plan = routes::plan(self.nodes.values().map(AsRef::as_ref), own, &on_link);
-            if self.routes.as_ref() != Some(&plan) {
-                routes::apply(&plan, links)?;
-            }
-            Ok(plan)
-        });
-        match planned {
-            Err(error) => {
-                self.routes = None;
-                tracing::error!(error = runloop::chain(&error), "routes to other nodes could not be set");
-            }
-            Ok(plan) => {
-                let known = self.routes.take().unwrap_or_default().out_of_reach;
-                for name in plan.out_of_reach.difference(&known) {
-                    self.out_of_reach(name).await;
-                }
-                self.routes = Some(plan);
-            }
+    fn service_cidr(&mut self, change: Change<ServiceCidr>) {
+        match change {
+            Change::Set(cidr) => self.paths.set_service_cidr(&cidr.metadata.name.clone(), Some(cidr)),
+            Change::Gone(cidr) => self.paths.set_service_cidr(&cidr.metadata.name, None),
+            Change::Synced => {}
         }
     }
 
-    async fn out_of_reach(&self, name: &str) {
-        let own = &self.shared.config.node_name;
-        let uid = self.nodes.get(own).map(|node| node.metadata.uid.clone()).unwrap_or_default();
-        let subject = Subject { kind: "Node", namespace: String::new(), name: own.clone(), uid };
-        let message = format!("Node {name} is not on a link of this node: its Pods cannot be reached from here");
-        self.shared.recorder.record(&subject, "Warning", "NodeNotOnLink", &message).await;
+    /// Brings the ways of packets up to date, and tells of nodes that cannot be reached.
+    async fn update_paths(&mut self) {
+        for name in self.paths.update() {
+            let own = &self.shared.config.node_name;
+            let uid = self.paths.uid_of(own).unwrap_or_default().to_owned();
+            let subject = Subject { kind: "Node", namespace: String::new(), name: own.clone(), uid };
+            let message = format!("Node {name} is not on a link of this node: its Pods cannot be reached from here");
+            self.shared.recorder.record(&subject, "Warning", "NodeNotOnLink", &message).await;
+        }
     }
 }

@@ -9,17 +9,21 @@
 //!
 //! What a Pod means and what follows from what stands in `pods`; here is only what touches the machine. Agents come and go:
 //! a Pod's parent process and the state file beside it outlive the agent, and the next one goes on from there. The
-//! proxy and DNS of the node, and the masquerading of Pods' traffic, are wired beside this by the binary.
+//! proxy and the DNS server of the node are wired beside this by the binary.
 
 mod config;
+mod dns_slices;
 mod driver;
+mod egress;
 mod network;
 mod node;
 mod parent;
+mod paths;
 mod pod;
 mod ranges;
 mod routes;
 
 pub use config::{Config, ParentCommand};
-pub use driver::{AgentError, start};
+pub use dns_slices::DnsEndpoint;
+pub use driver::{AgentError, Running, Status, start};
 pub use parent::{ParentError, pod_parent};

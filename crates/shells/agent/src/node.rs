@@ -1,5 +1,6 @@
 //! The node's own objects: Node and Lease.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,17 +19,24 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often the conditions' heartbeat is written, if nothing else changes.
 const HEARTBEAT: Duration = Duration::from_secs(300);
 
-/// Keeps the node registered and alive until the future is dropped. `seen` is the Node object as the API shows it.
-pub(crate) async fn keep(shared: Arc<Shared>, mut seen: watch::Receiver<Option<Arc<Node>>>) {
+/// Keeps the node registered and alive until the future is dropped. `seen` is the Node object as the API shows it, `reach`
+/// the nodes that no route leads to.
+pub(crate) async fn keep(
+    shared: Arc<Shared>,
+    mut seen: watch::Receiver<Option<Arc<Node>>>,
+    mut reach: watch::Receiver<BTreeSet<String>>,
+) {
     let period = shared.config.lease_period;
     let mut reported = tokio::time::Instant::now();
     let mut registered = false;
     loop {
         let due =
             reported.elapsed() >= HEARTBEAT || seen.borrow_and_update().as_deref().is_none_or(|node| !is_fine(node));
+        let moved = reach.has_changed().unwrap_or(false);
+        let out_of_reach = reach.borrow_and_update().clone();
         let result = async {
-            if !registered || due {
-                register(&shared).await?;
+            if !registered || due || moved {
+                register(&shared, &out_of_reach).await?;
                 registered = true;
                 reported = tokio::time::Instant::now();
             }
@@ -48,6 +56,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut seen: watch::Receiver<Option<A
             () = lost(&mut seen) => {
                 tokio::time::sleep(RETRY.min(period)).await;
             }
+            Ok(()) = reach.changed() => reach.mark_changed(),
         }
     }
 }
@@ -63,7 +72,7 @@ fn is_fine(node: &Node) -> bool {
 }
 
 /// Creates the Node, or brings what is ours in it up to date.
-async fn register(shared: &Shared) -> Result<(), RequestError> {
+async fn register(shared: &Shared, out_of_reach: &BTreeSet<String>) -> Result<(), RequestError> {
     let name = &shared.config.node_name;
     let metadata = json!({"name": name, "labels": labels(shared)});
     let current = match shared.cluster.get::<Node>("", name).await {
@@ -71,12 +80,17 @@ async fn register(shared: &Shared) -> Result<(), RequestError> {
         Err(error) if error.code() == Some(404) => None,
         Err(error) => return Err(error),
     };
-    let status = status(shared, current.as_ref(), Timestamp::now());
+    let status = status(shared, current.as_ref(), out_of_reach, Timestamp::now());
     match current {
         None => shared.cluster.create::<Node>("", json!({"metadata": metadata, "status": status})).await.map(drop),
         Some(_) => {
             shared.cluster.patch::<Node>("", name, &json!({ "metadata": metadata })).await?;
-            // Conditions of others stay: strategic merge goes by their type.
+            // Conditions of others stay: strategic merge goes by their type. It would do so for addresses, too, of which
+            // several are of one type, so they are replaced whole.
+            let mut status = status;
+            if let Some(addresses) = status["addresses"].as_array_mut() {
+                addresses.push(json!({"$patch": "replace"}));
+            }
             let path = format!("{}/status", cluster::path::<Node>("", name));
             let (method, media) = (http::Method::PATCH, "application/strategic-merge-patch+json");
             shared.cluster.send::<Value>(method, &path, media, Some(&json!({ "status": status }))).await.map(drop)
@@ -97,7 +111,7 @@ fn labels(shared: &Shared) -> Value {
 }
 
 /// What the node says of itself.
-fn status(shared: &Shared, current: Option<&Node>, now: Timestamp) -> Value {
+fn status(shared: &Shared, current: Option<&Node>, out_of_reach: &BTreeSet<String>, now: Timestamp) -> Value {
     let config = &shared.config;
     let addresses = config.node_addresses.iter().map(|address| json!({"type": "InternalIP", "address": address}));
     let hostname = json!({"type": "Hostname", "address": config.node_name});
@@ -106,9 +120,22 @@ fn status(shared: &Shared, current: Option<&Node>, now: Timestamp) -> Value {
         "addresses": addresses.chain([hostname]).collect::<Vec<_>>(),
         "capacity": capacity,
         "allocatable": capacity,
-        "conditions": [condition(current, "Ready", "True", ("AgentReady", "the agent runs Pods"), now)],
+        "conditions": [
+            condition(current, "Ready", "True", ("AgentReady", "the agent runs Pods"), now),
+            network_unavailable(current, out_of_reach, now),
+        ],
         "nodeInfo": node_info(),
     })
+}
+
+/// Whether some node's Pods cannot be reached from here, and which node's.
+fn network_unavailable(current: Option<&Node>, out_of_reach: &BTreeSet<String>, now: Timestamp) -> Value {
+    let names: Vec<&str> = out_of_reach.iter().map(String::as_str).collect();
+    let (status, reason, message) = match names.is_empty() {
+        true => ("False", "RoutesSet", "routes lead to the Pods of all nodes".to_owned()),
+        false => ("True", "NodeNotOnLink", format!("not on a link of this node: {}", names.join(", "))),
+    };
+    condition(current, "NetworkUnavailable", status, (reason, &message), now)
 }
 
 fn condition(

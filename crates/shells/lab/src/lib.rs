@@ -39,7 +39,7 @@ pub use plan::{Ips, LabConfig};
 pub use program::Program;
 pub use request::{Request, http_get};
 pub use sctp::{SctpServer, sctp_ask};
-pub use server::Server;
+pub use server::{Server, echo};
 pub use sessions::{Break, SessionReport, Sessions};
 pub use udp::{Datagram, UdpFlow, udp_ask};
 

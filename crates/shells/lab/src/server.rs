@@ -2,11 +2,14 @@
 //!
 //! On one port, over TCP and UDP and every address of the host: each TCP line and each datagram is answered by a line
 //! of JSON ([`Answer`]); a line that is an HTTP request is answered by an HTTP response with that line as body. The
-//! sockets are made on the host; tasks of one runtime of this process serve all servers of all labs.
+//! sockets are made on the host; tasks of one runtime of this process serve all servers of all labs. As the program of a
+//! Pod ([`echo`]) it also has a readiness that others can turn: `GET /readiness` is answered by 200 or 503, and
+//! `POST /readiness/off` and `/on` decide which.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -41,13 +44,7 @@ impl Server {
         let failed = |source| LabError::Socket { host: host.name().to_owned(), source };
         let sockets = host.run(|| addresses.into_iter().map(bind).collect::<io::Result<Vec<_>>>())?.map_err(failed)?;
         let _inside = runtime().enter();
-        let mut services = JoinSet::new();
-        for (listener, datagrams) in sockets {
-            let listener = TcpListener::from_std(listener).map_err(failed)?;
-            let datagrams = UdpSocket::from_std(datagrams).map_err(failed)?;
-            services.spawn(serve_connections(listener, name.clone()));
-            services.spawn(serve_datagrams(datagrams, name.clone()));
-        }
+        let mut services = serve(sockets, name).map_err(failed)?;
         // The set is dropped, and with it every task and socket, when this task is aborted.
         let task = runtime().spawn(async move { while services.join_next().await.is_some() {} });
         Ok(Self { port, task: Some(task) })
@@ -80,6 +77,41 @@ impl Drop for Server {
     }
 }
 
+/// Serves a port on all addresses of the machine, under this name, until the future is dropped. It needs a tokio runtime.
+pub async fn echo(port: u16, name: &str) -> io::Result<()> {
+    let wildcards = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
+    // A machine may have no IPv6.
+    let bound: Vec<io::Result<Sockets>> = wildcards.map(|any| bind(SocketAddr::new(any, port))).into();
+    let (bound, failed): (Vec<_>, Vec<_>) = bound.into_iter().partition(Result::is_ok);
+    if bound.is_empty() {
+        return failed.into_iter().next().map_or(Ok(()), |error| error.map(drop));
+    }
+    let mut services = serve(bound.into_iter().flatten().collect(), name.to_owned())?;
+    while services.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// A listener and a datagram socket on one address.
+type Sockets = (std::net::TcpListener, std::net::UdpSocket);
+
+/// Who a server is, and whether it is ready.
+struct Identity {
+    name: String,
+    ready: AtomicBool,
+}
+
+/// Starts the tasks that serve these sockets; they end when the set is dropped.
+fn serve(sockets: Vec<Sockets>, name: String) -> io::Result<JoinSet<()>> {
+    let identity = Arc::new(Identity { name, ready: AtomicBool::new(true) });
+    let mut services = JoinSet::new();
+    for (listener, datagrams) in sockets {
+        let (listener, datagrams) = (TcpListener::from_std(listener)?, UdpSocket::from_std(datagrams)?);
+        services.spawn(serve_connections(listener, identity.clone()));
+        services.spawn(serve_datagrams(datagrams, identity.clone()));
+    }
+    Ok(services)
+}
+
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -92,9 +124,12 @@ fn runtime() -> &'static Runtime {
     })
 }
 
-fn bind(address: SocketAddr) -> io::Result<(std::net::TcpListener, std::net::UdpSocket)> {
+fn bind(address: SocketAddr) -> io::Result<Sockets> {
     let open = |kind, protocol| {
         let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -106,13 +141,13 @@ fn bind(address: SocketAddr) -> io::Result<(std::net::TcpListener, std::net::Udp
     Ok((stream.into(), datagram.into()))
 }
 
-async fn serve_connections(listener: TcpListener, name: String) {
+async fn serve_connections(listener: TcpListener, identity: Arc<Identity>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, client)) => {
-                    connections.spawn(serve_connection(stream, client, name.clone()));
+                    connections.spawn(serve_connection(stream, client, identity.clone()));
                 }
                 // The connection was gone before it was taken; the listener is fine.
                 Err(_) => tokio::task::yield_now().await,
@@ -123,7 +158,7 @@ async fn serve_connections(listener: TcpListener, name: String) {
 }
 
 /// Serves one connection until the client ends it; how it ends is the client's concern.
-async fn serve_connection(stream: TcpStream, client: SocketAddr, pod: String) -> io::Result<()> {
+async fn serve_connection(stream: TcpStream, client: SocketAddr, identity: Arc<Identity>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let server = stream.local_addr()?;
     let (reader, mut writer) = stream.into_split();
@@ -139,9 +174,10 @@ async fn serve_connection(stream: TcpStream, client: SocketAddr, pod: String) ->
                 }
             }
         }
+        let status = if is_http { identity.status(&line) } else { OK };
         let echo = if is_http { String::new() } else { line };
-        let body = render(&Answer { pod: pod.clone(), client, server, echo });
-        let reply = if is_http { http_response(&body) } else { body };
+        let body = render(&Answer { pod: identity.name.clone(), client, server, echo });
+        let reply = if is_http { http_response(status, &body) } else { body };
         writer.write_all(reply.as_bytes()).await?;
         if !goes_on {
             break;
@@ -150,7 +186,7 @@ async fn serve_connection(stream: TcpStream, client: SocketAddr, pod: String) ->
     Ok(())
 }
 
-async fn serve_datagrams(socket: UdpSocket, pod: String) {
+async fn serve_datagrams(socket: UdpSocket, identity: Arc<Identity>) {
     let mut buffer = [0; 2048];
     let Ok(server) = socket.local_addr() else { return };
     loop {
@@ -159,7 +195,7 @@ async fn serve_datagrams(socket: UdpSocket, pod: String) {
             continue;
         };
         let reply = render(&Answer {
-            pod: pod.clone(),
+            pod: identity.name.clone(),
             client,
             server,
             echo: String::from_utf8_lossy(&buffer[..length]).into_owned(),
@@ -174,6 +210,21 @@ fn render(answer: &Answer) -> String {
     line
 }
 
-fn http_response(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+const OK: &str = "200 OK";
+
+impl Identity {
+    /// The status that a request line is answered with.
+    fn status(&self, line: &str) -> &'static str {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["POST", "/readiness/on", _] => self.ready.store(true, Ordering::Relaxed),
+            ["POST", "/readiness/off", _] => self.ready.store(false, Ordering::Relaxed),
+            ["GET", "/readiness", _] if !self.ready.load(Ordering::Relaxed) => return "503 Service Unavailable",
+            _ => {}
+        }
+        OK
+    }
+}
+
+fn http_response(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }

@@ -150,7 +150,7 @@ async fn s304_nothing_is_written_before_services_and_slices_have_been_listed() {
     gate.0.store(true, Ordering::SeqCst);
     gate.1.notify_waiters();
     progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
-    assert_eq!(memory.frontends(), 2, "web and kubernetes");
+    assert_eq!(memory.frontends(), 4, "web, kubernetes and the two ports of kube-dns");
     assert_eq!(memory.writes(), 1, "all of it in one step");
 }
 
@@ -165,7 +165,7 @@ async fn a_failed_write_is_made_again_and_a_restart_writes_nothing() {
     let (thread, mut progress) =
         proxy::start(&cluster, config(), Box::new(memory.clone()), stopped).expect("it starts");
     progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
-    assert_eq!((memory.frontends(), memory.writes()), (2, 1));
+    assert_eq!((memory.frontends(), memory.writes()), (4, 1));
     drop(stop);
     tokio::task::spawn_blocking(|| thread.join()).await.expect("joined").expect("no panic");
 
@@ -175,6 +175,6 @@ async fn a_failed_write_is_made_again_and_a_restart_writes_nothing() {
     progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
     assert_eq!(memory.writes(), 1, "a restart with nothing changed writes nothing");
     cluster.delete::<api::Service>("default", "web", None).await.expect("deleted");
-    until("the removal", || memory.frontends() == 1).await;
+    until("the removal", || memory.frontends() == 3).await;
     assert_eq!(memory.writes(), 2);
 }

@@ -13,15 +13,15 @@ pub(super) const WEB: [&str; 3] = ["web-0", "web-1", "web-2"];
 
 pub(super) fn balancing(scene: &mut Scene) -> anyhow::Result<Seen> {
     let manifest = include_str!("../../../../examples/web.yaml");
-    scene.apply_kind(manifest, |kind| kind == "Service")?;
+    scene.apply_some(manifest, |object| object["kind"] == "Service")?;
     let client = scene.lab.node(1).namespace().clone();
     let addresses = scene.cluster_ips("web", 80)?;
-    // From before the first Pod is created until it answers: the lab makes its namespace on the way.
+    // From before the first Pod is created until it answers: its processes are started on the way.
     let took = live_in(
         &client,
         addresses[0],
         |outcome| outcome.pod().is_some(),
-        || scene.apply_kind(manifest, |kind| kind == "Pod"),
+        || scene.apply_some(manifest, |object| object["kind"] == "Pod"),
     )?;
     for address in &addresses {
         for pod in WEB {

@@ -1,6 +1,7 @@
 //! The proof: what each node's kernel holds is what the API says.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::{EndpointSlice, List, Node, Resource, Service, ServiceCidr};
 use http::Method;
@@ -8,10 +9,28 @@ use intent::{Config, Detector, Event, Intent};
 use model::{Family, compare};
 use proxy::{Dataplane as _, Nftables};
 
-use super::super::scene::Scene;
+use super::super::scene::{PATIENCE, Scene};
 use super::Seen;
 
+/// What the last row changed may still be on its way, so a difference counts only if it stays.
 pub(super) fn verify(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let begun = Instant::now();
+    loop {
+        let (frontends, differences) = look(scene)?;
+        if !differences.is_empty() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
+        let text = match differences.is_empty() {
+            true => format!("{} nodes, {frontends} frontends, no difference", scene.lab.nodes().len()),
+            false => differences.join("; "),
+        };
+        return Ok(Seen::new(differences.is_empty(), text));
+    }
+}
+
+/// How many frontends the nodes' kernels hold, and what differs from what the API says.
+fn look(scene: &Scene) -> anyhow::Result<(usize, Vec<String>)> {
     let mut differences = Vec::new();
     let mut frontends = 0;
     for node in scene.lab.nodes() {
@@ -26,11 +45,7 @@ pub(super) fn verify(scene: &mut Scene) -> anyhow::Result<Seen> {
             }
         }
     }
-    let text = match differences.is_empty() {
-        true => format!("{} nodes, {frontends} frontends, no difference", scene.lab.nodes().len()),
-        false => differences.join("; "),
-    };
-    Ok(Seen::new(differences.is_empty(), text))
+    Ok((frontends, differences))
 }
 
 /// What the API says a node's data path is to be.

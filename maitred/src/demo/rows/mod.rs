@@ -36,8 +36,8 @@ type Row = fn(&mut Scene) -> anyhow::Result<Seen>;
 /// Name, what is done, and how.
 const ROWS: &[(&str, &str, Row)] = &[
     ("clusterip-balancing", "a Service over 3 Pods on 3 nodes, 600 connections per family", balancing::balancing),
-    ("readiness-off", "one Pod says that it is not ready", readiness::off),
-    ("readiness-on", "and is ready again", readiness::on),
+    ("readiness-off", "one Pod's readiness probe, once a second, begins to fail", readiness::off),
+    ("readiness-on", "and succeeds again", readiness::on),
     ("rolling-replacement", "3 Pods replaced one by one under 1000 requests", readiness::rolling),
     ("refused-without-endpoints", "a Service without Pods, by both families", balancing::refused),
     ("node-port", "a port of each node, from outside", external::node_port),
@@ -47,10 +47,12 @@ const ROWS: &[(&str, &str, Row)] = &[
     ("prefer-same-zone", "trafficDistribution: PreferSameZone", sticky::topology),
     ("names", "a Service's name by both families, and a name that is not there", names::cluster_ip),
     ("headless-names", "a headless Service: the Pods' own addresses", names::headless),
+    ("names-in-a-pod", "a Pod resolves short names by its own resolv.conf", names::from_a_pod),
     ("srv", "which port a named port is", names::srv),
     ("external-name", "an alias", names::external_name),
     ("udp-moves-on", "one UDP socket sends every 10 ms, its Pod dies", udp::moves_on),
     ("proxy-restart", "50 open connections, the proxy gets SIGKILL, Services change, a new proxy", restart::proxy),
+    ("agent-restart", "an agent gets SIGKILL; its Pods live on, and the next agent adopts them", restart::agent),
     ("verify-clean", "each node's kernel read back and compared with what the API says", clean::verify),
 ];
 

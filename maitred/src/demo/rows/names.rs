@@ -66,7 +66,7 @@ pub(super) fn headless(scene: &mut Scene) -> anyhow::Result<Seen> {
     let mut ok = true;
     let mut texts = Vec::new();
     for kind in [RecordType::A, RecordType::Aaaa] {
-        let expected: BTreeSet<String> = pod_addresses(scene, kind == RecordType::A);
+        let expected: BTreeSet<String> = pod_addresses(scene, kind == RecordType::A)?;
         let answer = ask(scene, &format!("web-pods.{ZONE}"), kind, |answer| is(&Some(answer.clone()), &expected))?;
         ok &= is(&answer, &expected) && expected.len() == WEB.len();
         texts.push(format!("{kind:?} {}", shown(&answer)));
@@ -74,10 +74,26 @@ pub(super) fn headless(scene: &mut Scene) -> anyhow::Result<Seen> {
     Ok(Seen::new(ok, texts.join(", ")))
 }
 
-fn pod_addresses(scene: &Scene, v4: bool) -> BTreeSet<String> {
-    let pods = WEB.iter().filter_map(|pod| scene.lab.pod(pod));
-    pods.flat_map(|pod| pod.ips().iter().filter(|ip| ip.is_ipv4() == v4).map(|ip| ip.to_string()).collect::<Vec<_>>())
-        .collect()
+fn pod_addresses(scene: &Scene, v4: bool) -> anyhow::Result<BTreeSet<String>> {
+    let mut addresses = BTreeSet::new();
+    for pod in WEB {
+        let own = scene.pod_addresses(pod)?.into_iter().filter(|ip| ip.is_ipv4() == v4);
+        addresses.extend(own.map(|ip| ip.to_string()));
+    }
+    Ok(addresses)
+}
+
+/// The C library inside a Pod, with the `/etc/resolv.conf` that the agent gave it: short names by the search path (S-430).
+pub(super) fn from_a_pod(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let script = "for name in web web-pods.default elsewhere.default.svc; do getent ahosts $name; done";
+    let said = scene.run_in_pod("resolver", script)?;
+    let found: BTreeSet<String> = said.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+    let mut expected: BTreeSet<String> =
+        scene.cluster_ips("web", 80)?.into_iter().map(|address| address.ip().to_string()).collect();
+    expected.extend(pod_addresses(scene, true)?);
+    expected.extend(pod_addresses(scene, false)?);
+    let text = format!("{} addresses, as they must be: {}", found.len(), found == expected);
+    Ok(Seen::new(found == expected, text))
 }
 
 pub(super) fn srv(scene: &mut Scene) -> anyhow::Result<Seen> {

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::Pod;
 use lab::{Outcome, Request};
-use serde_json::json;
 
 use super::super::probe::{live_in, settled, until};
 use super::super::scene::{PATIENCE, Scene};
@@ -67,36 +65,12 @@ fn requests_until(
     Ok(sent?)
 }
 
-/// Adds a new Pod, waits until it answers, takes an old one away, and so on.
+/// Replaces one Pod after the other, as a StatefulSet does: it ends with grace, and comes back under its name.
 fn replace_all(scene: &mut Scene, client: &lab::Namespace, to: std::net::SocketAddr) -> anyhow::Result<()> {
-    for old in WEB {
-        let new = format!("{old}-new");
-        replace(scene, client, to, old, &new)?;
-    }
-    // The following rows know the Pods by their first names.
-    for old in WEB {
-        replace(scene, client, to, &format!("{old}-new"), old)?;
+    for pod in WEB {
+        scene.delete_pod(pod)?;
+        scene.apply_some(include_str!("../../../../examples/web.yaml"), |object| object["metadata"]["name"] == pod)?;
+        until(client, to, |outcome| outcome.pod() == Some(pod))?;
     }
     Ok(())
-}
-
-fn replace(
-    scene: &mut Scene,
-    client: &lab::Namespace,
-    to: std::net::SocketAddr,
-    old: &str,
-    new: &str,
-) -> anyhow::Result<()> {
-    let node = scene.lab.node(scene.node_of(old)?).name().to_owned();
-    let pod = json!({
-        "metadata": { "name": new, "labels": { "app": "web" } },
-        "spec": { "nodeName": node, "containers": [{
-            "name": "web", "image": "host", "command": ["maitred", "echo-server", "--port", "8080"],
-            "ports": [{ "name": "http", "containerPort": 8080 }],
-        }] },
-    });
-    let pod: Pod = scene.api(move |cluster| async move { cluster.create("default", pod).await })?;
-    scene.run_pod(&pod)?;
-    until(client, to, |outcome| outcome.pod() == Some(new))?;
-    scene.stop_pod(client, to, old)
 }

@@ -1,15 +1,17 @@
 //! UDP has no connections to break: the kernel's memory of a flow has to be cleaned when its endpoint goes (S-330).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::UdpFlow;
 
-use super::super::probe::settled;
+use super::super::probe::{settled, until};
 use super::super::scene::Scene;
 use super::Seen;
 
 const EVERY: Duration = Duration::from_millis(10);
+/// How long the flow is watched after the kill.
+const AFTER: Duration = Duration::from_millis(500);
 
 pub(super) fn moves_on(scene: &mut Scene) -> anyhow::Result<Seen> {
     let client = scene.lab.node(1).namespace().clone();
@@ -18,20 +20,38 @@ pub(super) fn moves_on(scene: &mut Scene) -> anyhow::Result<Seen> {
         scene.set_ready(other, false)?;
     }
     settled(&client, tcp, &BTreeSet::from(["web-0"]), 40)?;
+    let begun = Instant::now();
     let flow = UdpFlow::start(&client, udp, EVERY)?;
-    std::thread::sleep(Duration::from_millis(200));
     // One Pod takes over from the other; the socket keeps its port, so the kernel keeps the flow unless it is told.
     scene.set_ready("web-1", true)?;
-    settled(&client, tcp, &BTreeSet::from(["web-0", "web-1"]), 1)?;
-    scene.set_ready("web-0", false)?;
-    std::thread::sleep(Duration::from_millis(500));
+    scene.await_ready("web-1")?;
+    until(&client, tcp, |outcome| outcome.pod() == Some("web-1"))?;
+    let killed = begun.elapsed();
+    scene.kill_pod("web-0")?;
+    std::thread::sleep(AFTER);
     let record = flow.stop();
-    scene.set_ready("web-0", true)?;
-    scene.set_ready("web-2", true)?;
+    restore(scene)?;
     let answered = |pod: &str| record.iter().filter(|datagram| datagram.outcome.pod() == Some(pod)).count();
-    let lost = record.iter().filter(|datagram| datagram.outcome.pod().is_none()).count();
+    let silent = record.iter().filter(|datagram| datagram.sent > killed && datagram.outcome.pod().is_none()).count();
+    let moved = record.iter().find(|datagram| datagram.sent > killed && datagram.outcome.pod() == Some("web-1"));
     let last = record.last().and_then(|datagram| datagram.outcome.pod().map(str::to_owned));
-    let ok = answered("web-0") > 0 && last.as_deref() == Some("web-1");
-    let text = format!("{} answers of web-0, then {} of web-1, {lost} lost", answered("web-0"), answered("web-1"));
-    Ok(Seen::new(ok, text))
+    let ok = answered("web-0") > 0 && moved.is_some() && last.as_deref() == Some("web-1");
+    let text = format!(
+        "{} answers of web-0, then {} of web-1; {silent} not answered within {} ms after the kill",
+        answered("web-0"),
+        answered("web-1"),
+        EVERY.as_millis()
+    );
+    let seen = Seen::new(ok, text);
+    Ok(match moved {
+        Some(moved) => seen.took(moved.sent.saturating_sub(killed)),
+        None => seen,
+    })
+}
+
+/// Leaves the Pods as they were.
+fn restore(scene: &mut Scene) -> anyhow::Result<()> {
+    scene.apply_some(include_str!("../../../../examples/web.yaml"), |object| object["metadata"]["name"] == "web-0")?;
+    scene.set_ready("web-2", true)?;
+    ["web-0", "web-2"].iter().try_for_each(|pod| scene.await_ready(pod))
 }

@@ -20,10 +20,14 @@ pub(super) fn probe(path: &str, probe: &Value, ports: &[(String, u16)], obstacle
     if says_nothing(probe) {
         return None;
     }
+    let action = match grpc(path, &probe["grpc"], obstacles) {
+        Some(grpc) => grpc,
+        None => action(path, probe, ports, &[TIMES, &["grpc"]].concat(), obstacles)?,
+    };
     let number = |field: &str, default: i64| probe[field].as_i64().filter(|n| *n > 0).unwrap_or(default);
     let times = |field: &str, default: i64| u32::try_from(number(field, default)).unwrap_or(u32::MAX);
     Some(Probe {
-        action: action(path, probe, ports, TIMES, obstacles)?,
+        action,
         initial_delay_s: number("initialDelaySeconds", 0),
         period_s: number("periodSeconds", 10),
         timeout_s: number("timeoutSeconds", 1),
@@ -31,6 +35,16 @@ pub(super) fn probe(path: &str, probe: &Value, ports: &[(String, u16)], obstacle
         successes: times("successThreshold", 1),
         grace_s: probe["terminationGracePeriodSeconds"].as_i64(),
     })
+}
+
+/// Reads the health check by gRPC, which only probes have; its port is always a number.
+fn grpc(path: &str, grpc: &Value, obstacles: &mut Obstacles) -> Option<Action> {
+    if !grpc.is_object() {
+        return None;
+    }
+    obstacles.unknown(&format!("{path}.grpc"), grpc, &["port", "service"]);
+    let port = port(&format!("{path}.grpc.port"), &grpc["port"], &[], obstacles)?;
+    Some(Action::Grpc { port, service: text(grpc, "service").to_owned() })
 }
 
 /// Reads what a probe or a hook does. `beside` are the other fields that may stand there.

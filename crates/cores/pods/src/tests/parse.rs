@@ -59,7 +59,8 @@ fn every_field_that_is_not_implemented_is_named_with_its_path() {
             json!({"lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}),
             vec![format!("{main}.lifecycle.postStart")],
         ),
-        (json!({}), json!({"livenessProbe": {"grpc": {"port": 5}}}), vec![format!("{main}.livenessProbe.grpc")]),
+        (json!({}), json!({"livenessProbe": {"grpc": {"port": 0}}}), vec![format!("{main}.livenessProbe.grpc.port")]),
+        (json!({}), json!({"livenessProbe": {"grpc": {"port": 5, "service": null}}}), vec![]),
         (
             json!({}),
             json!({"readinessProbe": {"tcpSocket": {"port": "web"}}}),
@@ -215,4 +216,15 @@ fn variables_may_use_those_before_them_and_fields_of_the_pod() {
     ] {
         assert_eq!(value(name), Some(expected), "{name}");
     }
+}
+
+#[test]
+fn a_grpc_probe_names_the_service_that_it_asks_for() {
+    let action = |grpc: Value| {
+        let plan = planned(json!({}), json!({ "readinessProbe": { "grpc": grpc } }));
+        plan.containers[0].readiness.as_ref().expect("a probe").action.clone()
+    };
+    let expected = |service: &str| Action::Grpc { port: 9000, service: service.to_owned() };
+    assert_eq!(action(json!({"port": 9000})), expected(""));
+    assert_eq!(action(json!({"port": 9000, "service": "db"})), expected("db"));
 }

@@ -139,6 +139,9 @@ impl Task {
             Action::Http { host, port, path, headers } => drop(self.background.spawn(async move {
                 done(probes::http(host.as_deref(), default, port, (&path, &headers), time).await).await;
             })),
+            Action::Grpc { port, service } => drop(self.background.spawn(async move {
+                done(probes::grpc(default, port, &service, time).await).await;
+            })),
             Action::Sleep(seconds) => drop(self.background.spawn(async move {
                 tokio::time::sleep(Duration::from_secs(seconds.max(0).unsigned_abs())).await;
                 done(Ok(())).await;

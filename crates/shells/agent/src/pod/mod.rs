@@ -3,6 +3,7 @@
 mod client;
 mod effects;
 mod files;
+mod grpc;
 mod object;
 mod probes;
 mod publish;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::grpc;
+
 /// As much of an answer as holds its status line.
 const STATUS_BYTES: usize = 64;
 
@@ -43,6 +45,11 @@ pub(super) async fn http(
         judge(&answer)
     };
     within(time, asked).await
+}
+
+/// Asks the gRPC health service.
+pub(super) async fn grpc(default: Option<IpAddr>, port: u16, service: &str, time: Duration) -> Result<(), String> {
+    within(time, async { grpc::check(connect(None, default, port).await?, service).await }).await
 }
 
 fn request(path: &str, host: &str, headers: &[(String, String)]) -> String {

@@ -1,0 +1,292 @@
+//! What runs on a node beside a control plane, in one process: the agent, the proxy and the DNS server.
+//!
+//! ```text
+//!   API ──► proxy ──► the kernel's Service rules
+//!    ▲  ──► DNS server ──serving──┐
+//!    └───── agent ◄───────────────┘    Pods, routes, and the node's endpoint of `kube-dns`
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent::{DnsEndpoint, ParentCommand};
+use anyhow::{Context as _, bail};
+use api::Service;
+use cluster::Cluster;
+use ipnet::IpNet;
+use proxy::{Detector, NodePortAddresses, Progress};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use zone::ResolvConf;
+
+use crate::cli;
+
+/// How long a missing `kube-system/kube-dns` is waited for.
+const DNS_SERVICE: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(200);
+/// The pause before a DNS server that could not start is tried again.
+const DNS_AGAIN: Duration = Duration::from_secs(2);
+/// How long a node that ends waits for the API to take its DNS server out of the Service, and for the rules to follow.
+const WITHDRAWAL: Duration = Duration::from_secs(2);
+const RULES_FOLLOW: Duration = Duration::from_millis(300);
+
+/// What a node is told, all defaults resolved.
+pub(crate) struct Settings {
+    name: String,
+    addresses: Vec<IpAddr>,
+    domain: String,
+    /// Ranges of Services and Pods.
+    ranges: Vec<IpNet>,
+    run_dir: PathBuf,
+    options: cli::NodeOptions,
+}
+
+impl Settings {
+    /// Resolves what was not given: the host's name and addresses.
+    pub(crate) fn new(
+        options: &cli::NodeOptions,
+        run_dir: &Path,
+        domain: &str,
+        ranges: &[IpNet],
+    ) -> anyhow::Result<Settings> {
+        let addresses =
+            if options.node_ip.is_empty() { crate::addresses::machine_addresses() } else { options.node_ip.clone() };
+        match addresses.as_slice() {
+            [] => bail!(
+                "this machine has no address but loopback, so Pods and other nodes could not reach it: give it one, or \
+                 name one by --node-ip"
+            ),
+            [_] => {}
+            [a, b] if a.is_ipv4() != b.is_ipv4() => {}
+            _ => bail!("--node-ip: give one address, or one of each IP family"),
+        }
+        if let Some(loopback) = addresses.iter().find(|address| address.is_loopback()) {
+            bail!("--node-ip: {loopback} is a loopback address, at which no Pod reaches this node");
+        }
+        let name = match &options.node_name {
+            Some(name) => name.clone(),
+            None => {
+                let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                name.trim().to_lowercase()
+            }
+        };
+        if name.is_empty() || name == "(none)" {
+            bail!("this machine has no host name: name the node by --node-name");
+        }
+        Ok(Settings {
+            name,
+            addresses,
+            domain: domain.to_owned(),
+            ranges: ranges.to_vec(),
+            run_dir: run_dir.to_owned(),
+            options: options.clone(),
+        })
+    }
+
+    /// The node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cluster's domain.
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    fn host_resolv_conf(&self) -> String {
+        std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+    }
+
+    fn dns(&self) -> anyhow::Result<dns::Config> {
+        let zone = zone::Config::new(&self.domain).context("--cluster-domain")?;
+        let mut zone = zone.with_ttl(5)?.with_reverse(self.ranges.clone());
+        zone.local_addresses = self.addresses.clone();
+        let listen: Vec<SocketAddr> =
+            self.addresses.iter().map(|address| SocketAddr::new(*address, self.options.dns_port)).collect();
+        let mut config = dns::Config::new(zone, listen.clone());
+        config.recursion.extend(&self.options.allow_recursion);
+        config.upstreams = match self.options.upstream.as_slice() {
+            [] => self.host_upstreams(&listen),
+            given => given.to_vec(),
+        };
+        Ok(config)
+    }
+
+    /// The host's name servers, but for the cluster's own DNS: the host may have been told to ask it.
+    fn host_upstreams(&self, listen: &[SocketAddr]) -> Vec<SocketAddr> {
+        let host = ResolvConf::parse(&self.host_resolv_conf());
+        let mut upstreams = dns::upstreams(&host, listen);
+        upstreams.retain(|upstream| !self.ranges.iter().any(|range| range.contains(&upstream.ip())));
+        upstreams
+    }
+
+    fn agent(&self, dns_addresses: Vec<IpAddr>, serving: watch::Receiver<bool>) -> anyhow::Result<agent::Config> {
+        let program = std::env::current_exe().context("find this program's own file")?;
+        let parent = ParentCommand { program, arguments: vec!["pod-parent".to_owned()], env: Vec::new() };
+        let run_dir = self.run_dir.join("pods");
+        let mut config = agent::Config::new(&self.name, self.addresses.clone(), run_dir, parent);
+        config.log_dir = self.options.log_dir.clone();
+        config.labels = self.options.node_label.iter().cloned().collect();
+        config.rights.root_pods = self.options.allow_root_pods;
+        config.cluster_domain = self.domain.clone();
+        config.dns_addresses = dns_addresses;
+        config.dns = Some(DnsEndpoint { port: self.options.dns_port, serving });
+        config.lease_period = Duration::from_secs(self.options.lease_period.into());
+        Ok(config)
+    }
+
+    fn proxy(&self) -> proxy::Config {
+        proxy::Config {
+            node_name: self.name.clone(),
+            detector: Detector::NodeCidr,
+            masquerade_all: false,
+            node_port_addresses: NodePortAddresses::Primary,
+            service_proxy_name: None,
+        }
+    }
+}
+
+/// A running node.
+pub(crate) struct Node {
+    stop: watch::Sender<bool>,
+    withdraw_dns: watch::Sender<bool>,
+    serving: watch::Receiver<bool>,
+    progress: watch::Receiver<Progress>,
+    proxy: std::thread::JoinHandle<()>,
+    dns: JoinHandle<()>,
+    agent: agent::Running,
+    addresses: Vec<IpAddr>,
+    name_server: Option<IpAddr>,
+}
+
+/// Starts everything, in the caller's network namespace. `cluster` gives each component a client of its own.
+pub(crate) async fn start(settings: &Settings, cluster: impl Fn(&str) -> Cluster) -> anyhow::Result<Node> {
+    let (stop, stopped) = watch::channel(false);
+    let dataplane = Box::new(proxy::Nftables::open()?);
+    let (proxy, progress) = proxy::start(&cluster("proxy"), settings.proxy(), dataplane, stopped.clone())?;
+    let (withdraw_dns, withdrawn) = watch::channel(false);
+    let (serving_now, serving) = watch::channel(false);
+    let dns = tokio::spawn(keep_dns(cluster("dns"), settings.dns()?, serving_now, withdrawn, stopped.clone()));
+    let agent_cluster = cluster("agent");
+    let dns_addresses = dns_addresses(&agent_cluster, &settings.options.cluster_dns).await;
+    let name_server = dns_addresses.first().copied();
+    let agent = agent::start(settings.agent(dns_addresses, serving.clone())?, &agent_cluster, stopped)?;
+    let addresses = settings.addresses.clone();
+    Ok(Node { stop, withdraw_dns, serving, progress, proxy, dns, agent, addresses, name_server })
+}
+
+impl Node {
+    /// Resolves if a part of the node has ended that must not.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        let mut progress = self.progress.clone();
+        tokio::select! {
+            _ = progress.wait_for(|_| false) => anyhow::anyhow!("the proxy's thread ended"),
+            ended = &mut self.agent.task => anyhow::anyhow!("the agent ended: {ended:?}"),
+        }
+    }
+
+    /// Waits until the kernel holds the rules and the node's DNS server is published.
+    pub(crate) fn ready(&self) -> impl Future<Output = ()> + use<> {
+        let (mut progress, mut published) = (self.progress.clone(), self.agent.dns_published.clone());
+        async move {
+            let _ = progress.wait_for(|progress| progress.programmed).await;
+            let _ = published.wait_for(|published| *published == Some(true)).await;
+        }
+    }
+
+    /// The address that Pods ask for names, which the host may ask, too.
+    pub(crate) fn name_server(&self) -> Option<IpAddr> {
+        self.name_server
+    }
+
+    /// What says how the node is, for `status` on the control socket.
+    pub(crate) fn status(&self) -> impl Fn() -> Value + Clone + Send + Sync + 'static {
+        let (status, addresses) = (self.agent.status.clone(), self.addresses.clone());
+        let (serving, progress) = (self.serving.clone(), self.progress.clone());
+        move || {
+            json!({
+                "agent": *status.borrow(), "addresses": addresses, "dns": { "serving": *serving.borrow() },
+                "proxy": shown(&progress.borrow()),
+            })
+        }
+    }
+
+    /// Ends all parts. The rules stay and Pods run on (S-364); their names are answered by other nodes.
+    pub(crate) async fn stop(mut self) {
+        let _ = self.withdraw_dns.send(true);
+        let withdrawn = self.agent.dns_published.wait_for(|published| *published != Some(true));
+        if tokio::time::timeout(WITHDRAWAL, withdrawn).await.is_ok() {
+            tokio::time::sleep(RULES_FOLLOW).await;
+        }
+        let _ = self.stop.send(true);
+        let _ = tokio::task::spawn_blocking(|| self.proxy.join()).await;
+        let _ = self.agent.task.await;
+        let _ = self.dns.await;
+    }
+}
+
+/// How far a proxy is, for people.
+pub(crate) fn shown(progress: &Progress) -> Value {
+    json!({ "programmed": progress.programmed, "messages": progress.messages, "error": progress.error })
+}
+
+/// Keeps a DNS server running: one that cannot start, because its port is taken say, is tried again. `serving` is what
+/// the agent publishes; after `withdrawn` the server still answers, but is no endpoint any more.
+async fn keep_dns(
+    cluster: Cluster,
+    config: dns::Config,
+    serving: watch::Sender<bool>,
+    mut withdrawn: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while !*stop.borrow() {
+        let inputs = dns::follow(&cluster, config.zone.pods);
+        match dns::start(config.clone(), inputs, stop.clone()) {
+            Err(error) => tracing::error!(error = runloop::chain(&error), "the node's DNS server does not run"),
+            Ok(server) => {
+                serving.send_replace(!*withdrawn.borrow());
+                let mut ended = tokio::task::spawn_blocking(|| server.join());
+                loop {
+                    tokio::select! {
+                        _ = &mut ended => break,
+                        Ok(()) = withdrawn.changed() => drop(serving.send_replace(!*withdrawn.borrow())),
+                    }
+                }
+                serving.send_replace(false);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DNS_AGAIN) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// The addresses that Pods ask: as given, else those of `kube-system/kube-dns`. A cluster without it has Pods resolve as
+/// their host does; an API server that does not answer is waited for.
+async fn dns_addresses(cluster: &Cluster, given: &[IpAddr]) -> Vec<IpAddr> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let begun = tokio::time::Instant::now();
+    loop {
+        match cluster.get::<Service>("kube-system", "kube-dns").await {
+            Ok(service) => {
+                let first = service.spec.cluster_ips.first().and_then(|text| text.parse().ok());
+                return first.into_iter().collect();
+            }
+            Err(error) if error.code() == Some(404) && begun.elapsed() > DNS_SERVICE => {
+                tracing::warn!("there is no Service kube-system/kube-dns: Pods resolve names as this host does");
+                return Vec::new();
+            }
+            Err(error) if error.code() == Some(404) => tokio::time::sleep(AGAIN).await,
+            Err(error) => {
+                tracing::warn!(error = runloop::chain(&error), "the API server does not answer; trying again");
+                tokio::time::sleep(DNS_AGAIN).await;
+            }
+        }
+    }
+}

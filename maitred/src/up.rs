@@ -1,0 +1,78 @@
+//! `maitred up`: one machine, one command. The control plane and a node in one process; between them the API is a
+//! function call.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use apiserver::Identity;
+use serde_json::json;
+
+use crate::{cli, node, server, status};
+
+pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
+    let ranges = [options.server.service_cluster_ip_range.clone(), options.server.cluster_cidr.clone()].concat();
+    let settings =
+        node::Settings::new(&options.node, &options.server.run_dir, &options.server.cluster_domain, &ranges)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(&options, &settings))
+}
+
+async fn serve(options: &cli::Up, settings: &node::Settings) -> anyhow::Result<()> {
+    let socket = status::hold(&options.server.run_dir, "up")?;
+    let mut server = server::start(&options.server).await?;
+    let cluster = |component: &str| cluster::in_process(server.api.client(Identity::component(component)));
+    let mut node = node::start(settings, cluster).await?;
+    let (url, status) = (server.url.clone(), node.status());
+    socket.tell(move || {
+        let mut said = status();
+        said["server"] = json!({ "url": url });
+        said
+    });
+    let result = tokio::select! {
+        result = wait(&mut server, &mut node, settings) => result,
+        () = crate::stop_signal() => Ok(()),
+    };
+    node.stop().await;
+    server.stop().await?;
+    result
+}
+
+/// Says how to go on once everything is ready, and waits for what must not happen.
+async fn wait(server: &mut server::Running, node: &mut node::Node, settings: &node::Settings) -> anyhow::Result<()> {
+    let ready = node.ready();
+    tokio::select! {
+        () = ready => {}
+        error = node.failed() => return Err(error),
+        ended = server.ended() => return ended,
+    }
+    eprintln!("{}", greeting(settings.name(), settings.domain(), &server.kubeconfig, node.name_server()));
+    tokio::select! {
+        error = node.failed() => Err(error),
+        ended = server.ended() => ended,
+    }
+}
+
+/// What a person needs next.
+fn greeting(node: &str, domain: &str, kubeconfig: &Path, name_server: Option<IpAddr>) -> String {
+    let mut text = format!("maitred: node {node} is ready\n\n  export KUBECONFIG={}\n", kubeconfig.display());
+    if let Some(name_server) = name_server {
+        let how = match Path::new("/run/systemd/resolve").exists() {
+            true => by_resolved(name_server, domain),
+            false => by_file(name_server),
+        };
+        text += &format!("  {how}   # this host resolves the names of Services\n");
+    }
+    text
+}
+
+fn by_resolved(name_server: IpAddr, domain: &str) -> String {
+    let file = "/etc/systemd/resolved.conf.d/maitred.conf";
+    format!(
+        "install -D /dev/stdin {file} <<< $'[Resolve]\\nDNS={name_server}\\nDomains=~{domain}' && \
+         systemctl reload-or-restart systemd-resolved"
+    )
+}
+
+fn by_file(name_server: IpAddr) -> String {
+    format!("sed -i '1i nameserver {name_server}' /etc/resolv.conf")
+}
