@@ -129,6 +129,8 @@ impl Settings {
         let run_dir = self.run_dir.join("pods");
         let mut config = agent::Config::new(&self.name, self.addresses.clone(), run_dir, parent);
         config.log_dir = self.options.log_dir.clone();
+        // A process of the host finds programs where the host's do.
+        config.path = std::env::var("PATH").unwrap_or_default();
         config.labels = self.options.node_label.iter().cloned().collect();
         config.rights.root_pods = self.options.allow_root_pods;
         config.cluster_domain = self.domain.clone();

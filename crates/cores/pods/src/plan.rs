@@ -183,6 +183,8 @@ pub struct Means {
     pub node_name: String,
     /// The node's addresses, for `fieldRef` and the status.
     pub host_ips: Vec<IpAddr>,
+    /// Where programs of the host are looked for (`PATH`), unless a container says otherwise; the usual places if empty.
+    pub path: String,
 }
 
 /// Why a Pod is not run: every reason, each with its field.

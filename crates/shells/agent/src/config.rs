@@ -26,6 +26,8 @@ pub struct Config {
     pub parent: ParentCommand,
     /// Whom Pods may run as.
     pub rights: Rights,
+    /// Where Pods look for programs (`PATH`); the usual places if empty.
+    pub path: String,
     /// The cluster's DNS domain.
     pub cluster_domain: String,
     /// The addresses of the cluster's DNS; without any, Pods resolve as the host does.
@@ -65,6 +67,7 @@ impl Config {
             run_dir,
             parent,
             rights: Rights { root_pods: false, only_uid: only_uid() },
+            path: String::new(),
             cluster_domain: "cluster.local".to_owned(),
             dns_addresses: Vec::new(),
             host_resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
@@ -76,7 +79,8 @@ impl Config {
     }
 
     pub(crate) fn means(&self) -> Means {
-        Means { rights: self.rights, node_name: self.node_name.clone(), host_ips: self.node_addresses.clone() }
+        let (node_name, host_ips) = (self.node_name.clone(), self.node_addresses.clone());
+        Means { rights: self.rights, node_name, host_ips, path: self.path.clone() }
     }
 }
 

@@ -63,31 +63,36 @@ impl Paths {
             tracing::error!(error = runloop::chain(&error), "Pods' traffic that leaves the cluster is not masqueraded");
         }
         let links = self.shared.network.links();
-        let planned = routes::see(links).and_then(|seen| {
-            let services = self.service_cidrs.values().flat_map(|cidr| cidr.spec.cidrs.iter().copied()).collect();
-            let own = (own.as_str(), self.shared.config.node_addresses.as_slice());
-            let plan = routes::plan(self.nodes.values().map(AsRef::as_ref), own, &services, &seen);
-            if self.routes.as_ref() != Some(&plan) {
-                routes::apply(&plan, links)?;
-            }
-            Ok(plan)
-        });
-        match planned {
+        let seen = match routes::see(links) {
+            Ok(seen) => seen,
             Err(error) => {
-                self.routes = None;
-                tracing::error!(error = runloop::chain(&error), "routes to other nodes could not be set");
-                Vec::new()
+                tracing::error!(error = runloop::chain(&error), "the machine's routes cannot be read");
+                return Vec::new();
             }
-            Ok(plan) => {
-                let known = self.out_of_reach.borrow().clone();
-                let new = plan.out_of_reach.difference(&known).cloned().collect();
-                if plan.out_of_reach != known {
-                    self.out_of_reach.send_replace(plan.out_of_reach.clone());
+        };
+        let services = self.service_cidrs.values().flat_map(|cidr| cidr.spec.cidrs.iter().copied()).collect();
+        let own = (own.as_str(), self.shared.config.node_addresses.as_slice());
+        let plan = routes::plan(self.nodes.values().map(AsRef::as_ref), own, &services, &seen);
+        let new = self.publish(&plan.out_of_reach);
+        if self.routes.as_ref() != Some(&plan) {
+            self.routes = match routes::apply(&plan, links) {
+                Ok(()) => Some(plan),
+                Err(error) => {
+                    tracing::error!(error = runloop::chain(&error), "routes to other nodes could not be set");
+                    None
                 }
-                self.routes = Some(plan);
-                new
-            }
+            };
         }
+        new
+    }
+
+    /// Shows which nodes are out of reach; returns those that are so newly.
+    fn publish(&self, out_of_reach: &BTreeSet<String>) -> Vec<String> {
+        let known = self.out_of_reach.borrow().clone();
+        if *out_of_reach != known {
+            self.out_of_reach.send_replace(out_of_reach.clone());
+        }
+        out_of_reach.difference(&known).cloned().collect()
     }
 
     /// Has the next update look at the machine anew, whatever was applied last.

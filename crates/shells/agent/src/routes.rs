@@ -31,16 +31,19 @@ pub(crate) struct Plan {
 pub(crate) struct Seen {
     /// The networks that are on some link: where a next hop may be.
     pub(crate) on_link: Vec<IpNet>,
+    /// The machine's own addresses.
+    pub(crate) own: Vec<IpAddr>,
     /// Where routes lead that are not ours.
     pub(crate) others: Vec<IpNet>,
 }
 
 /// Looks at the machine's network.
 pub(crate) fn see(links: &Links) -> Result<Seen, LinkError> {
-    let addresses = links.addresses()?.into_iter().map(|(_, address)| address);
+    let addresses: Vec<IpNet> = links.addresses()?.into_iter().map(|(_, address)| address).collect();
     let routes = links.routes()?.into_iter().filter(|route| route.protocol != PROTOCOL);
     Ok(Seen {
-        on_link: addresses.filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
+        own: addresses.iter().map(IpNet::addr).collect(),
+        on_link: addresses.into_iter().filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
         others: routes.map(|route| route.to).collect(),
     })
 }
@@ -48,7 +51,7 @@ pub(crate) fn see(links: &Links) -> Result<Seen, LinkError> {
 /// Decides on the routes to the ranges of all nodes but this one, and to the Service ranges.
 pub(crate) fn plan<'a>(
     nodes: impl IntoIterator<Item = &'a Node>,
-    (own, own_addresses): (&str, &[IpAddr]),
+    (own, node_addresses): (&str, &[IpAddr]),
     services: &BTreeSet<IpNet>,
     seen: &Seen,
 ) -> Plan {
@@ -65,7 +68,9 @@ pub(crate) fn plan<'a>(
         }
     }
     for range in services {
-        let source = own_addresses.iter().find(|address| is_of_family(range, address));
+        // The kernel takes only an address of its own as a source.
+        let is_fit = |address: &&IpAddr| is_of_family(range, address) && seen.own.contains(address);
+        let source = node_addresses.iter().find(is_fit);
         if let Some(source) = source.filter(|_| !seen.others.iter().any(|other| other.contains(range))) {
             plan.services.insert(*range, *source);
         }
@@ -146,7 +151,7 @@ mod tests {
             node("far", "198.51.100.7", &["10.244.2.0/24"]),
             node("new", "192.0.2.4", &[]),
         ];
-        let seen = Seen { on_link: vec![net("192.0.2.1/24")], others: Vec::new() };
+        let seen = Seen { on_link: vec![net("192.0.2.1/24")], ..Seen::default() };
         let plan = plan(&nodes, ("self", &[]), &BTreeSet::new(), &seen);
         assert_eq!(plan.routes, BTreeMap::from([(net("10.244.1.0/24"), address("192.0.2.2"))]));
         assert_eq!(plan.out_of_reach, BTreeSet::from(["far".to_owned()]));
@@ -155,13 +160,14 @@ mod tests {
     #[test]
     fn a_service_range_gets_a_route_only_where_the_machine_has_none() {
         let services = BTreeSet::from([net("10.96.0.0/16"), net("fd00:10:96::/108")]);
-        let own = [address("192.0.2.1")];
+        let own = [address("192.0.2.1"), address("2001:db8::1")];
         let planned = |others: &[&str]| {
-            let seen = Seen { on_link: Vec::new(), others: others.iter().map(|text| net(text)).collect() };
+            let others = others.iter().map(|text| net(text)).collect();
+            let seen = Seen { own: vec![own[0]], others, ..Seen::default() };
             plan(&[], ("self", &own), &services, &seen).services
         };
         let v4 = BTreeMap::from([(net("10.96.0.0/16"), own[0])]);
-        assert_eq!(planned(&["192.0.2.0/24"]), v4, "the node has no IPv6 address to speak from");
+        assert_eq!(planned(&["192.0.2.0/24"]), v4, "the machine does not have the IPv6 address");
         assert_eq!(planned(&["0.0.0.0/0"]), BTreeMap::new());
         assert_eq!(planned(&["10.0.0.0/8"]), BTreeMap::new());
         assert_eq!(planned(&["10.96.3.0/24"]), v4);

@@ -133,6 +133,9 @@ fn variables(
     obstacles: &mut Obstacles,
 ) -> Vec<(String, String)> {
     let mut variables = Vec::new();
+    if !means.path.is_empty() {
+        variables.push(("PATH".to_owned(), means.path.replace('$', "$$")));
+    }
     for (index, variable) in items(container, "env").iter().enumerate() {
         let field = format!("{path}.env[{index}]");
         obstacles.unknown(&field, variable, &["name", "value", "valueFrom"]);

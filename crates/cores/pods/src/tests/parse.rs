@@ -9,6 +9,7 @@ pub(super) fn means() -> Means {
         rights: Rights { root_pods: false, only_uid: None },
         node_name: "node-7".to_owned(),
         host_ips: vec!["192.0.2.7".parse().expect("an address")],
+        path: String::new(),
     }
 }
 
@@ -227,4 +228,17 @@ fn a_grpc_probe_names_the_service_that_it_asks_for() {
     let expected = |service: &str| Action::Grpc { port: 9000, service: service.to_owned() };
     assert_eq!(action(json!({"port": 9000})), expected(""));
     assert_eq!(action(json!({"port": 9000, "service": "db"})), expected("db"));
+}
+
+#[test]
+fn programs_are_looked_for_where_the_agent_does_unless_the_container_says_otherwise() {
+    let path = |path: &str, env: Value| {
+        let means = Means { path: path.to_owned(), ..means() };
+        let plan = plan(&pod(json!({}), json!({ "env": env })), &means).expect("a Pod that can be run");
+        let env = crate::environment(&plan, &plan.containers[0], &[]);
+        env.into_iter().find(|(name, _)| name == "PATH").expect("a path").1
+    };
+    assert!(path("", json!([])).contains("/usr/bin"));
+    assert_eq!(path("/opt/$x:/bin", json!([])), "/opt/$x:/bin");
+    assert_eq!(path("/opt:/bin", json!([{"name": "PATH", "value": "/own:$(PATH)"}])), "/own:/opt:/bin");
 }

@@ -1,5 +1,6 @@
 //! A cluster of one node: an API server, an agent in a network namespace without a way out, and what Pods leave behind.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use agent::{Config, ParentCommand};
 use apiserver::{ApiServer, Identity};
 use cluster::Cluster;
 use http::Method;
+use kernel::links::{Route, Scope, Veth};
 use kernel::netns::{Namespace, NamespaceRuntime};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -15,7 +17,12 @@ use tokio::sync::watch;
 /// Tells this test binary that it is a Pod's parent process, and of which directory.
 pub const PARENT_DIR: &str = "MAITRED_TEST_POD_PARENT";
 /// The node's name.
-const NODE: &str = "node-7";
+pub const NODE: &str = "node-7";
+/// An address of a machine outside, and the node's address towards it.
+pub const OUTSIDE: &str = "203.0.113.1";
+pub const TOWARDS_OUTSIDE: &str = "203.0.113.7";
+/// Where the machine outside listens.
+pub const OUTSIDE_PORT: u16 = 9000;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -30,8 +37,16 @@ pub struct World {
 
 /// A running agent. Dropping it is as if it were killed: nothing of it runs any more.
 pub struct Agent {
+    status: watch::Receiver<agent::Status>,
     _stop: watch::Sender<bool>,
     _runtime: NamespaceRuntime,
+}
+
+impl Agent {
+    /// How things stand.
+    pub fn status(&self) -> agent::Status {
+        self.status.borrow().clone()
+    }
 }
 
 impl World {
@@ -79,12 +94,36 @@ impl World {
         let (stop, stopped) = watch::channel(false);
         let (mut config, cluster) = (self.config.clone(), self.cluster.clone());
         change(&mut config);
-        runtime.block_on(async move { agent::start(config, &cluster, stopped).map(drop) }).expect("an agent");
+        let running = runtime.block_on(async move { agent::start(config, &cluster, stopped) }).expect("an agent");
         let ranges = json!({"spec": {"podCIDR": "10.244.7.0/24", "podCIDRs": ["10.244.7.0/24", "fd00:10:244:7::/64"]}});
         self.eventually("the node is registered", || {
             self.send(Method::PATCH, &format!("/api/v1/nodes/{NODE}"), Some(ranges.clone())).ok()
         });
-        Agent { _stop: stop, _runtime: runtime }
+        Agent { status: running.status, _stop: stop, _runtime: runtime }
+    }
+
+    /// A machine outside the cluster, on a link of the node. It knows its way to Pods.
+    pub fn join_outside(&self) -> Outside {
+        let outside = Namespace::create().expect("a network namespace");
+        let net = |address: &str| format!("{address}/24").parse().expect("an address");
+        let (links, own) = (outside.links(), self.namespace.links());
+        let veth = Veth {
+            name: "up0",
+            mac: None,
+            peer_name: "eth0",
+            peer_mac: None,
+            peer_namespace: Some(&outside),
+            mtu: None,
+        };
+        own.add_veth(&veth).expect("a link");
+        for (links, name, address) in [(own, "up0", TOWARDS_OUTSIDE), (links, "eth0", OUTSIDE)] {
+            links.add_address(name, net(address), Scope::Global).expect("an address");
+            links.set_up(name, true).expect("a link that is up");
+        }
+        let pods = "10.244.7.0/24".parse().expect("the node's Pods");
+        let via = TOWARDS_OUTSIDE.parse().expect("an address");
+        links.replace_route(&Route::new(pods).via(via)).expect("a route");
+        Outside(outside)
     }
 
     /// A directory that Pods can write to.
@@ -183,6 +222,10 @@ impl World {
     }
 
     pub fn eventually<T>(&self, what: &str, check: impl Fn() -> Option<T>) -> T {
+        self.eventually_mut(what, check)
+    }
+
+    pub fn eventually_mut<T>(&self, what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
             if let Some(found) = check() {
@@ -206,6 +249,17 @@ impl Drop for World {
         for pid in processes_with(&self.dir.path().to_string_lossy()) {
             let _ = kernel::process::signal(pid, 9);
         }
+    }
+}
+
+/// A machine outside the cluster.
+pub struct Outside(Namespace);
+
+impl Outside {
+    /// Listens there; whoever connects waits to be accepted.
+    pub fn listen(&self) -> TcpListener {
+        let bound = self.0.run(|| TcpListener::bind((OUTSIDE, OUTSIDE_PORT))).expect("the namespace can be entered");
+        bound.expect("a port")
     }
 }
 

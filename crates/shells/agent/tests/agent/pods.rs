@@ -1,18 +1,8 @@
-//! Pods as real processes, with the real API server in the same process.
+//! Pods as real processes.
 
-mod world;
+use serde_json::{Value, json};
 
-use serde_json::json;
-use world::World;
-
-/// Not a test: the program that becomes a Pod's parent process is this test binary, run with this name.
-#[test]
-fn pod_parent_entry() {
-    if let Some(dir) = std::env::var_os(world::PARENT_DIR) {
-        let ended = agent::pod_parent(dir.as_ref());
-        panic!("{:?}", ended.expect_err("a parent ends only by exit"));
-    }
-}
+use crate::world::{self, World};
 
 #[test]
 fn a_pod_runs_is_ready_and_is_stopped() {
@@ -186,5 +176,90 @@ fn a_pod_is_reached_at_its_address_and_sees_its_own_name_and_resolver() {
         world.delete_pod("site", json!({}));
         world.await_gone("site");
         world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pre_stop_hook_runs_before_sigterm() {
+    lab::test(|| {
+        let world = World::new("hook");
+        let _agent = world.agent();
+        let file = format!("{}/order", world.scratch());
+        let script = format!("trap 'echo term >> {file}; exit 0' TERM; while :; do sleep 0.05; done");
+        world.create_pod("polite", json!({"terminationGracePeriodSeconds": 10, "containers": [{
+            "name": "main", "image": "host", "command": ["sh", "-c", script],
+            "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", format!("sleep 0.3; echo hook >> {file}")]}}},
+        }]}));
+        world.await_pod("polite", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.delete_pod("polite", json!({}));
+        world.await_gone("polite");
+        assert_eq!(std::fs::read_to_string(&file).expect("both wrote"), "hook\nterm\n");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pod_on_the_hosts_network_has_the_nodes_addresses_and_sees_its_links() {
+    lab::test(|| {
+        let world = World::new("host-network");
+        let _agent = world.agent();
+        let out = format!("{}/links", world.scratch());
+        let _outside = world.join_outside();
+        world.create_pod(
+            "guest",
+            json!({"hostNetwork": true, "restartPolicy": "Never", "containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", format!("cat /proc/net/dev > {out}")],
+            }]}),
+        );
+        let pod = world.await_pod("guest", "over", |pod| pod["status"]["phase"] == "Succeeded");
+        assert_eq!((&pod["status"]["podIP"], &pod["status"]["hostIP"]), (&json!("192.0.2.7"), &json!("192.0.2.7")));
+        let links = std::fs::read_to_string(&out).expect("what the Pod saw");
+        assert!(links.contains("up0:") && !links.contains("eth0:"), "{links}");
+        world.delete_pod("guest", json!({}));
+        world.await_gone("guest");
+    });
+}
+
+#[test]
+fn a_pod_that_runs_elsewhere_is_only_probed() {
+    lab::test(|| {
+        let world = World::new("elsewhere");
+        let _agent = world.agent();
+        let outside = world.join_outside();
+        let listener = outside.listen();
+        let annotations = json!({"maitred.dev/address": world::OUTSIDE});
+        world.create_pod_with(
+            json!({"name": "vm", "annotations": annotations}),
+            json!({"containers": [{
+                "name": "main", "image": "whatever:1", "readinessProbe": {
+                    "tcpSocket": {"port": world::OUTSIDE_PORT}, "periodSeconds": 1, "failureThreshold": 1,
+                },
+            }]}),
+        );
+        let pod = world.await_pod("vm", "ready", |pod| world::condition(pod, "Ready") == "True");
+        assert_eq!(pod["status"]["podIPs"], json!([{"ip": world::OUTSIDE}]));
+        drop(listener);
+        world.await_pod("vm", "unready", |pod| world::condition(pod, "Ready") == "False");
+        world.delete_pod("vm", json!({}));
+        world.await_gone("vm");
+    });
+}
+
+#[test]
+fn a_user_that_cannot_be_taken_leaves_the_pod_pending_with_an_event() {
+    lab::test(|| {
+        let world = World::new("users");
+        let _agent = world.agent_with(|config| config.rights.only_uid = Some(0));
+        let run_as = |user: Value| {
+            json!({"securityContext": {"runAsUser": user}, "containers": [{
+                "name": "main", "image": "host", "command": ["sleep", "60"],
+            }]})
+        };
+        world.create_pod("other", run_as(json!(1234)));
+        world.await_event("other", "spec.securityContext.runAsUser: only the id 0 is mapped");
+        let pod = world.pod("other").expect("it is there");
+        assert_eq!(pod["status"]["phase"], "Pending");
+        world.delete_pod("other", json!({}));
+        world.await_gone("other");
     });
 }
