@@ -98,6 +98,12 @@ impl Image {
         }
     }
 
+    /// A table that has to be written anew, with larger sets: before Linux 6.5 a set keeps the size that it was made with,
+    /// and the kernel says nothing until it is full.
+    pub fn outgrown(family: Family) -> Image {
+        Image { state: State::Foreign(Deviation::Full), ..Image::absent(family) }
+    }
+
     /// Which family's table.
     pub fn family(&self) -> Family {
         self.family
