@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Server(Server),
     /// Keep this node's Service rules as an API server says
     Proxy(Proxy),
+    /// Show what `maitred proxy` would change on this node; exit code 2 if that is anything
+    Plan(Plan),
     /// Serve the cluster's DNS names, and forward the others
     Dns(Dns),
     /// Be a node: run the Pods bound to it, its Service rules and its DNS server
@@ -187,6 +189,25 @@ pub(crate) struct Server {
 
 #[derive(Args, Debug)]
 pub(crate) struct Proxy {
+    #[command(flatten)]
+    pub(crate) node: ProxiedNode,
+    /// Where the control socket lies
+    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
+    pub(crate) run_dir: PathBuf,
+    /// Remove all rules of maitred from this machine, and exit
+    #[arg(long)]
+    pub(crate) cleanup: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) node: ProxiedNode,
+}
+
+/// Which node's rules, and by which settings.
+#[derive(Args, Debug)]
+pub(crate) struct ProxiedNode {
     /// How to reach the API server
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: PathBuf,
@@ -211,12 +232,6 @@ pub(crate) struct Proxy {
     /// Node addresses that serve node ports: ranges, or `primary`
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "primary")]
     pub(crate) nodeport_addresses: Vec<String>,
-    /// Where the control socket lies
-    #[arg(long, value_name = "DIR", default_value = RUN_DIR)]
-    pub(crate) run_dir: PathBuf,
-    /// Remove all rules of maitred from this machine, and exit
-    #[arg(long)]
-    pub(crate) cleanup: bool,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod demo;
 mod dns;
 mod echo;
 mod node;
+mod plan;
 mod proxy;
 mod server;
 mod status;
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
         cli::Command::Up(options) => up::run(options),
         cli::Command::Server(options) => server::run(options),
         cli::Command::Proxy(options) => proxy::run(options),
+        cli::Command::Plan(options) => match plan::run(&options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         cli::Command::Dns(options) => dns::run(options),
         cli::Command::Agent(options) => agent::run(options),
         cli::Command::Status(options) => status::run(&options),

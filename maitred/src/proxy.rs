@@ -13,13 +13,13 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
         dataplane.cleanup()?;
         return Ok(());
     }
-    let config = config(&options)?;
+    let config = config(&options.node)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let cluster = cluster::kubeconfig(&options.kubeconfig).await?;
+        let cluster = cluster::kubeconfig(&options.node.kubeconfig).await?;
         let (stop, stopped) = watch::channel(false);
         let (thread, mut progress) = proxy::start(&cluster, config, Box::new(dataplane), stopped)?;
-        let (node, seen) = (options.node_name.clone(), progress.clone());
+        let (node, seen) = (options.node.node_name.clone(), progress.clone());
         let _held = crate::status::hold_if_possible(
             &options.run_dir,
             "proxy",
@@ -35,7 +35,8 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
     })
 }
 
-fn config(options: &cli::Proxy) -> anyhow::Result<Config> {
+/// What the proxy of a node is told on the command line.
+pub(crate) fn config(options: &cli::ProxiedNode) -> anyhow::Result<Config> {
     let interface =
         |name: &Option<String>, flag| name.clone().with_context(|| format!("--detect-local-mode needs {flag}"));
     let detector = match options.detect_local_mode {

@@ -12,7 +12,8 @@ use proxy::{Applied, Dataplane};
 use serde_json::{from_value, json};
 
 use crate::objects::{cluster_ip, exposed, service, slices};
-use crate::scene::{Node, Scene, config};
+use crate::scene::{Node, Scene, config, program};
+use crate::wire::{Message, attribute, nest, text, transact};
 
 /// Service number `number` of many: a cluster IP and two endpoints.
 fn one_of_many(number: u32, endpoints: [u8; 2]) -> [Event; 2] {
@@ -55,17 +56,17 @@ fn cost_among(services: u32) -> Applied {
     let mut intent = Intent::new(config());
     let mut dataplane = open();
     (1..=services).flat_map(|number| one_of_many(number, [0, 64])).for_each(|event| intent.apply(event));
-    dataplane.apply(&intent.take_changes()).unwrap();
+    program(&mut dataplane, &intent.take_changes()).unwrap();
 
     let mut dataplane = open();
     let observed = dataplane.observe().unwrap();
-    dataplane.recognize(Family::ALL.map(|family| intent.model(family)));
+    Family::ALL.into_iter().for_each(|family| dataplane.recognize(intent.model(family)));
     let [v4, v6] = observed.each_ref().map(|seen| model::Change::between(seen, intent.model(seen.family)));
     assert!(v4.is_empty() && v6.is_empty(), "among {services}");
-    assert_eq!(dataplane.apply(&[v4, v6]).unwrap(), Applied::default(), "a restart writes nothing");
+    assert_eq!(program(&mut dataplane, &[v4, v6]).unwrap(), Applied::default(), "a restart writes nothing");
 
     one_of_many(services / 2, [0, 128]).into_iter().for_each(|event| intent.apply(event));
-    let applied = dataplane.apply(&intent.take_changes()).unwrap();
+    let applied = program(&mut dataplane, &intent.take_changes()).unwrap();
     let [observed, _] = open().observe().unwrap();
     assert_eq!(model::compare(intent.model(Family::V4), &observed).to_string(), "", "among {services}");
     applied
@@ -131,33 +132,8 @@ fn repair(scene: &Scene, node: &Node) -> String {
 
 /// Deletes one element of `ip maitred`, as `nft delete element` would.
 fn delete_element(scene: &Scene, set: &str, key: &[u8]) {
-    let nest = |kind: u16, body: Vec<u8>| attribute(kind | 0x8000, &body);
-    let text = |kind: u16, text: &str| attribute(kind, &[text.as_bytes(), &[0]].concat());
-    let element = nest(1, nest(1, attribute(1, key)));
-    let body = [text(1, "maitred"), text(2, set), nest(3, element)].concat();
-    const REQUEST: u16 = 1;
-    const ACK: u16 = 4;
-    const DELETE_ELEMENT: u16 = 10 << 8 | 14;
-    let batch = [
-        message(0x10, REQUEST, 0, [0, 0, 0, 10], &[]),
-        message(DELETE_ELEMENT, REQUEST | ACK, 1, [2, 0, 0, 0], &body),
-        message(0x11, REQUEST, 2, [0, 0, 0, 10], &[]),
-    ]
-    .concat();
-    let mut socket = scene.lab.node(0).run(NfSocket::open).unwrap().unwrap();
-    socket.send_batch(&batch).unwrap_or_else(|error| panic!("{set}: {}", crate::scene::chain(&error)));
-}
-
-fn attribute(kind: u16, body: &[u8]) -> Vec<u8> {
-    let length = 4 + body.len();
-    let mut bytes = [&(length as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), body].concat();
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
-}
-
-fn message(kind: u16, flags: u16, sequence: u32, head: [u8; 4], body: &[u8]) -> Vec<u8> {
-    let length = (20 + body.len()) as u32;
-    let header =
-        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &sequence.to_ne_bytes()].concat();
-    [&header[..], &0u32.to_ne_bytes(), &head, body].concat()
+    const DELETE_ELEMENT: u16 = 14;
+    let element = nest(1, &[nest(1, &[attribute(1, key)])]);
+    let body = [text(1, "maitred"), text(2, set), nest(3, &[element])].concat();
+    transact(scene, &[Message { kind: DELETE_ELEMENT, flags: 0, family: 2, body }]);
 }

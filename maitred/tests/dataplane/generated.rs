@@ -1,57 +1,123 @@
 //! Random histories of objects: after each step the kernel holds the Model, and does with packets what `eval` says.
 
+mod services;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use intent::{Config, Detector, Event};
-use model::{Destination, Family, Frontend, Protocol};
+use model::{Destination, Family, Frontend, Protocol, Role};
 use proxy::Dataplane;
 use serde_json::{Value, from_value, json};
 
-use crate::judge::{Judgement, PATIENCE, judge};
-use crate::objects::{balancer_ip, cluster_ip, endpoint, external_ip, node_port, slice};
+use crate::judge::{Judgement, PATIENCE, expected, judge, packet, rule_at};
+use crate::objects::{cluster_ip, endpoint, slice};
 use crate::probe::Question;
 use crate::random::Random;
 use crate::scene::{Asker, ENDPOINTS, Node, Scene, TARGET_PORTS, config, unassigned};
+use services::{PORTS, port_name, random_endpoint, random_service};
 
 /// How many Services there may be at a time.
 const SERVICES: u16 = 7;
-/// Packets of one family after each step, at most.
-const PACKETS: usize = 60;
-/// After so many steps another configuration starts from an empty kernel.
+/// Questions of one family after each step, before those that affinity adds.
+const QUESTIONS: usize = 24;
+/// So many packets of one family are compared after each step, at least.
+const PACKETS: usize = 20;
+/// After so many steps another configuration starts from an empty kernel, with numbers of its own.
 const EPOCH: usize = 10;
+/// Scenes side by side: while one waits for silence the others work.
+const SCENES: usize = 6;
+/// With fewer sets not every frontend is met by every client.
+const SETS_FOR_ALL: usize = 300;
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text:?} is no number")))
 }
 
 #[test]
 fn generated_objects_give_the_packets_that_eval_says_and_the_model_is_read_back() {
     lab::test(|| {
-        let (seed, sets) = (number("MAITRED_DATAPLANE_SEED", 1), number("MAITRED_DATAPLANE_SETS", 24) as usize);
+        let seed = number("MAITRED_DATAPLANE_SEED").unwrap_or(1);
+        let sets = number("MAITRED_DATAPLANE_SETS").unwrap_or(500);
+        let only = number("MAITRED_DATAPLANE_EPOCH");
         println!("MAITRED_DATAPLANE_SEED={seed} MAITRED_DATAPLANE_SETS={sets}");
-        let scene = Scene::new();
-        let mut random = Random::new(seed);
-        let mut packets = [0; 2];
-        let mut wrong = Vec::new();
-        let mut done = 0;
-        while done < sets {
-            let mut history = History::new(&scene, epoch(done / EPOCH));
-            for _ in 0..EPOCH.min(sets - done) {
-                let found = history.step(&mut random);
-                done += 1;
-                packets[0] += found[0].packets;
-                packets[1] += found[1].packets;
-                let texts = found.into_iter().flat_map(|one| one.disagreements);
-                wrong.extend(texts.map(|text| format!("set {done} (seed {seed}): {text}")));
-                assert!(wrong.len() < 20, "{}", wrong.join("\n"));
-            }
-        }
-        println!("{done} object sets, {} IPv4 and {} IPv6 packets", packets[0], packets[1]);
+        let (first, last) = only.map_or((0, sets.div_ceil(EPOCH)), |epoch| (epoch, epoch + 1));
+        let next = AtomicUsize::new(first);
+        let findings = std::thread::scope(|scope| {
+            let work = || live(seed, || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|epoch| *epoch < last));
+            let workers: Vec<_> = (0..SCENES.min(last - first)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).fold(Findings::default(), Findings::and)
+        });
+        let Findings { sets, packets, met, wrong } = findings;
+        println!("{sets} object sets, {} IPv4 and {} IPv6 packets", packets[0], packets[1]);
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert!(packets.iter().all(|count| *count >= 20 * sets), "too few packets: {packets:?}");
+        assert!(packets.iter().all(|count| *count >= PACKETS * sets), "too few packets: {packets:?}");
+        if sets >= SETS_FOR_ALL {
+            assert_eq!(missing(&met), [], "nobody asked there");
+        }
     });
+}
+
+/// A family, a kind of frontend, who asked, and by which protocol.
+type Meeting = (Family, Role, Asker, Protocol);
+
+/// What came out of some object sets.
+#[derive(Default)]
+struct Findings {
+    sets: usize,
+    packets: [usize; 2],
+    met: BTreeSet<Meeting>,
+    wrong: Vec<String>,
+}
+
+impl Findings {
+    fn and(mut self, other: Findings) -> Findings {
+        self.sets += other.sets;
+        self.packets = [self.packets[0] + other.packets[0], self.packets[1] + other.packets[1]];
+        self.met.extend(other.met);
+        self.wrong.extend(other.wrong);
+        self
+    }
+}
+
+/// Lives through one epoch after the other, on a scene of its own.
+fn live(seed: usize, mut next: impl FnMut() -> Option<usize>) -> Findings {
+    let mut findings = Findings::default();
+    let scene = Scene::new();
+    while let Some(number) = next() {
+        // What an epoch is doesn't depend on those before, nor on who lives through it.
+        let mut random = Random::new((seed as u64) << 32 | number as u64);
+        let mut history = History::new(&scene, epoch(number));
+        for step in 0..EPOCH {
+            let judgement = history.step(&mut random, &mut findings.met);
+            findings.sets += 1;
+            for (sum, packets) in findings.packets.iter_mut().zip(judgement.packets) {
+                assert!(packets >= PACKETS, "epoch {number}, step {step}: only {packets} packets");
+                *sum += packets;
+            }
+            let place = format!("MAITRED_DATAPLANE_SEED={seed} MAITRED_DATAPLANE_EPOCH={number}, step {step}");
+            findings.wrong.extend(judgement.disagreements.into_iter().map(|text| format!("{place}: {text}")));
+            assert!(findings.wrong.len() < 20, "{}", findings.wrong.join("\n"));
+        }
+    }
+    findings
+}
+
+/// Frontends, clients and protocols that never met.
+fn missing(met: &BTreeSet<Meeting>) -> Vec<Meeting> {
+    const ROLES: [Role; 4] = [Role::ClusterIp, Role::ExternalIp, Role::LoadBalancerIp, Role::NodePort];
+    let all = Family::ALL.into_iter().flat_map(|family| {
+        let of_role = move |role| {
+            let of_asker = move |asker| {
+                [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| (family, role, asker, protocol))
+            };
+            Asker::ALL.into_iter().flat_map(of_asker)
+        };
+        ROLES.into_iter().flat_map(of_role)
+    });
+    all.filter(|meeting| !met.contains(meeting)).collect()
 }
 
 /// The configurations, in turn.
@@ -82,7 +148,7 @@ impl<'a> History<'a> {
     }
 
     /// Some objects change; the kernel follows.
-    fn step(&mut self, random: &mut Random) -> [Judgement; 2] {
+    fn step(&mut self, random: &mut Random, met: &mut BTreeSet<Meeting>) -> Judgement {
         let events = self.events(random);
         self.node.hear(events);
         assert_eq!(self.node.difference(self.scene), "", "the kernel holds another Model");
@@ -94,13 +160,22 @@ impl<'a> History<'a> {
             .into_iter()
             .flat_map(|family| self.node.model(family).frontends.keys().map(move |frontend| (family, *frontend)))
             .collect();
-        let judgements = Family::ALL.map(|family| {
+        let questions = Family::ALL.map(|family| {
             let knocked = self.before.union(&now).filter(|(of, _)| *of == family).map(|(_, frontend)| *frontend);
-            let questions = self.questions(random, family, knocked.collect());
-            judge(self.scene, &self.node, &questions, PATIENCE)
+            self.questions(random, family, knocked.collect())
         });
+        let questions = questions.concat();
+        met.extend(questions.iter().filter_map(|question| self.meeting(question)));
+        let judgement = judge(self.scene, &self.node, &questions, PATIENCE);
         self.before = now;
-        judgements
+        judgement
+    }
+
+    /// Whom a question meets, if there is a frontend.
+    fn meeting(&self, question: &Question) -> Option<Meeting> {
+        let family = Family::of(question.to.ip());
+        let rule = rule_at(&packet(self.scene, question), self.node.model(family))?;
+        Some((family, rule.role, question.asker, question.protocol))
     }
 
     fn events(&mut self, random: &mut Random) -> Vec<Event> {
@@ -192,7 +267,10 @@ impl<'a> History<'a> {
             SocketAddr::new(cluster_ip(1 + random.below(SERVICES.into()) as u16, family), 4444),
             SocketAddr::new(unassigned(family), 80),
         ];
-        let mut questions = random.some(&every, PACKETS - 4);
+        // Questions whose answer would say nothing of node-0 are no packets to compare.
+        let telling = |question: &Question| expected(self.scene, question, self.node.model(family)).is_some();
+        let every: Vec<Question> = every.into_iter().filter(telling).collect();
+        let mut questions = random.some(&every, QUESTIONS - 4);
         for to in beside {
             let askers = random.some(&Asker::ALL, 2);
             questions.extend(askers.into_iter().map(|asker| {
@@ -200,120 +278,11 @@ impl<'a> History<'a> {
                 Question { asker, protocol, to, patience: PATIENCE }
             }));
         }
+        // Where there is little to ask, it is asked again.
+        let again = questions.len();
+        questions.extend((again..QUESTIONS).map(|at| questions[at % again]).collect::<Vec<_>>());
         questions
     }
-}
-
-/// What Services choose their ports from.
-const PORTS: [(u16, &str); 6] = [(80, "TCP"), (81, "TCP"), (443, "TCP"), (80, "UDP"), (53, "UDP"), (80, "SCTP")];
-
-fn port_name(at: usize) -> String {
-    format!("p{at}")
-}
-
-fn random_endpoint(random: &mut Random, pod: &str, hinted: &str) -> String {
-    let state = random.pick(&["", "", "", "", " draining", " draining", " unready", " down"]);
-    let hint = match hinted {
-        "zone" => random.pick(&[" zone=east", " zone=west"]),
-        "node" => random.pick(&[" node=node-0", " node=node-1"]),
-        "mixed" => random.pick(&[" zone=east", " node=node-0", ""]),
-        _ => "",
-    };
-    format!("{pod}{state}{hint}")
-}
-
-fn random_service(random: &mut Random, number: u16, scene: &Scene) -> Value {
-    let families = random.pick(&[&Family::ALL[..], &Family::ALL[..], &Family::ALL[..1], &Family::ALL[1..]]);
-    let kind = random.pick(&["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer"]);
-    let mut spec = json!({
-        "type": kind,
-        "clusterIPs": families.iter().map(|family| cluster_ip(number, *family)).collect::<Vec<_>>(),
-        "ports": random_ports(random, kind),
-        "internalTrafficPolicy": random.pick(&["", "Cluster", "Cluster", "Local"]),
-        "externalTrafficPolicy": random.pick(&["", "Cluster", "Local"]),
-        "trafficDistribution": random.pick(&[Value::Null, json!("PreferClose")]),
-    });
-    if random.chance(30) {
-        spec["sessionAffinity"] = json!("ClientIP");
-        spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": random.pick(&[30, 600, 10_800])}});
-    }
-    if random.chance(50) {
-        spec["externalIPs"] = json!(random_external_ips(random, families, scene));
-    }
-    let mut status = json!({});
-    if kind == "LoadBalancer" {
-        status["loadBalancer"]["ingress"] = json!(random_ingress(random, families));
-        if random.chance(50) {
-            spec["loadBalancerSourceRanges"] = json!(random.some(&SOURCES, 2));
-        }
-    }
-    let mut metadata = json!({
-        "namespace": "default",
-        "name": format!("s{number}"),
-        "uid": format!("uid-{number}"),
-        "creationTimestamp": format!("2026-01-0{}T00:00:00Z", 1 + random.below(5)),
-    });
-    match random.below(30) {
-        0 => metadata["labels"] = json!({"service.kubernetes.io/service-proxy-name": "another"}),
-        1 => {
-            spec["clusterIP"] = json!("None");
-            spec["clusterIPs"] = json!(["None"]);
-        }
-        _ => {}
-    }
-    json!({"metadata": metadata, "spec": spec, "status": status})
-}
-
-/// Some contain clients, some don't.
-const SOURCES: [&str; 8] = [
-    "172.31.0.200/32",
-    "fd00:31::c8/128",
-    "172.31.0.0/24",
-    "fd00:31::/64",
-    "10.244.0.0/24",
-    "fd00:10:244::/64",
-    "0.0.0.0/0",
-    "192.0.2.0/24",
-];
-
-fn random_ports(random: &mut Random, kind: &str) -> Value {
-    let all: Vec<usize> = (0..PORTS.len()).collect();
-    let count = 1 + random.below(3);
-    let ports: Vec<Value> = random
-        .some(&all, count)
-        .into_iter()
-        .map(|at| {
-            let (port, protocol) = PORTS[at];
-            // Of few numbers, so that Services meet in one; the API server would not let them.
-            let node_port =
-                if kind == "ClusterIP" || random.chance(20) { 0 } else { node_port(random.below(12) as u16) };
-            json!({"name": port_name(at), "protocol": protocol, "port": port, "nodePort": node_port})
-        })
-        .collect();
-    json!(ports)
-}
-
-fn random_external_ips(random: &mut Random, families: &[Family], scene: &Scene) -> Vec<IpAddr> {
-    let of = |random: &mut Random, family: Family| match random.below(12) {
-        0 => scene.node_address(family),
-        // A load balancer's, perhaps another Service's.
-        1 => balancer_ip(1, family),
-        other => external_ip(1 + other as u16 % 4, family),
-    };
-    families.iter().map(|family| of(random, *family)).collect()
-}
-
-fn random_ingress(random: &mut Random, families: &[Family]) -> Vec<Value> {
-    let of = |random: &mut Random, family: Family| {
-        let address = balancer_ip(1 + random.below(3) as u16, family);
-        match random.below(6) {
-            0 => json!({"ip": address, "ipMode": "Proxy"}),
-            1 => json!({"ip": address, "ipMode": "VIP"}),
-            2 => json!({"hostname": "balancer.example"}),
-            _ => json!({"ip": address}),
-        }
-    };
-    families.iter().map(|family| of(random, *family)).collect()
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use model::{ClientClass, Destination, Family, Frontend, Model, Outcome, Packet, PoolName, Protocol, Verdict, eval};
+use model::{
+    ClientClass, Destination, Family, Frontend, Model, Outcome, Packet, PoolName, Protocol, Rule, Target, Verdict, eval,
+};
 
-use crate::probe::{Question, Reply, ask_all, tracked};
+use crate::probe::{Question, Reply, ask_all_timed, tracked};
 use crate::scene::{Asker, Node, Scene};
 
 /// How long something that must come may take.
@@ -51,7 +53,11 @@ pub fn expected(scene: &Scene, question: &Question, model: &Model) -> Option<Exp
         Verdict::Forward(forward) => {
             let foreign = matches!(question.asker, Asker::RemotePod | Asker::Outside);
             // Its reply would not come back through node-0, whatever is right.
-            let lost = forward.targets.iter().any(|target| foreign && !target.masquerade && !target.endpoint.local);
+            let lost = |target: &Target| {
+                let itself = target.endpoint.address == packet.source;
+                !target.masquerade && (itself || (foreign && !target.endpoint.local))
+            };
+            let lost = forward.targets.iter().any(lost);
             let seen = |masquerade: bool| if masquerade { node } else { packet.source };
             let targets =
                 forward.targets.iter().map(|target| (target.endpoint.socket(), seen(target.masquerade))).collect();
@@ -83,8 +89,8 @@ impl Expected {
 /// What was asked and heard.
 #[derive(Debug, Default)]
 pub struct Judgement {
-    /// How many packets were compared.
-    pub packets: usize,
+    /// How many packets were compared: IPv4, IPv6.
+    pub packets: [usize; 2],
     /// Each disagreement, with the trace that explains what was expected.
     pub disagreements: Vec<String>,
 }
@@ -110,9 +116,10 @@ pub fn judge(scene: &Scene, node: &Node, questions: &[Question], patience: Durat
         }
     }
     for round in [first, later] {
-        let asked: Vec<Question> = round.iter().map(|(question, _)| *question).collect();
-        let replies = ask_all(scene, &asked);
-        judgement.packets += round.len();
+        let replies = ask_round(scene, &round);
+        for (question, _) in &round {
+            judgement.packets[usize::from(question.to.is_ipv6())] += 1;
+        }
         for ((question, expected), reply) in round.iter().zip(replies) {
             let (packet, model) = (packet(scene, question), node.model(Family::of(question.to.ip())));
             if !expected.allows(&reply) {
@@ -133,17 +140,38 @@ pub fn judge(scene: &Scene, node: &Node, questions: &[Question], patience: Durat
     judgement
 }
 
+/// Asks all at once. On a busy machine an answer may take long, and so may one that must not come: silence has to last
+/// twice as long as the slowest answer took, else it is waited for anew.
+fn ask_round(scene: &Scene, round: &[(Question, Expected)]) -> Vec<Reply> {
+    let asked: Vec<Question> = round.iter().map(|(question, _)| *question).collect();
+    let mut heard = ask_all_timed(scene, &asked);
+    let answers = heard.iter().filter(|(reply, _)| matches!(reply, Reply::Answered { .. }));
+    let slowest = answers.map(|(_, took)| *took).max().unwrap_or_default();
+    let too_short = |at: &usize| heard[*at].0 == Reply::Silence && asked[*at].patience < 2 * slowest;
+    let again: Vec<usize> = (0..asked.len()).filter(too_short).collect();
+    let questions: Vec<Question> = again.iter().map(|at| Question { patience: 2 * slowest, ..asked[*at] }).collect();
+    for (at, later) in again.into_iter().zip(ask_all_timed(scene, &questions)) {
+        heard[at] = later;
+    }
+    heard.into_iter().map(|(reply, _)| reply).collect()
+}
+
 /// The pool whose memory this packet meets, with the client's address (S-324).
 fn home(packet: &Packet, model: &Model) -> Option<(PoolName, IpAddr)> {
-    let at = |destination| Frontend { destination, protocol: packet.protocol, port: packet.port };
-    let rule = model.frontends.get(&at(Destination::Address(packet.destination))).or_else(|| {
-        let node_port = model.node_addresses.contains(&packet.destination);
-        node_port.then(|| model.frontends.get(&at(Destination::Node))).flatten()
-    })?;
+    let rule = rule_at(packet, model)?;
     rule.affinity?;
     let near = ClientClass::of(packet, &model.local_pods).is_near();
     match if near { &rule.near } else { &rule.far } {
         Outcome::Pool(pool) => Some((PoolName::clone(&pool.name), packet.source)),
         Outcome::Reject | Outcome::Drop => None,
     }
+}
+
+/// The rule of the frontend at which this packet knocks.
+pub fn rule_at<'a>(packet: &Packet, model: &'a Model) -> Option<&'a Rule> {
+    let at = |destination| Frontend { destination, protocol: packet.protocol, port: packet.port };
+    model.frontends.get(&at(Destination::Address(packet.destination))).or_else(|| {
+        let node_port = model.node_addresses.contains(&packet.destination);
+        node_port.then(|| model.frontends.get(&at(Destination::Node))).flatten()
+    })
 }

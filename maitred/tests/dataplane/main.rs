@@ -10,22 +10,27 @@
 //! * [`generated`]: random object sets, each applied as a change of the one before; every packet against `eval`.
 //! * [`table`]: cases written by hand from docs/semantics.md, which name no rule of `intent`.
 //! * [`counts`], [`flapping`]: what a change costs, and that it breaks nothing.
+//! * [`related`], [`neighbours`]: ICMP errors on their way back, and proxies of others.
+//! * [`growth`]: what happens where a kernel gives a set no more room.
 //! * [`mutations`]: that the comparisons above notice planted mistakes.
 //!
-//! The whole proof of the generated tests takes a while, so that by default only a few sets are tried:
-//!
 //! ```text
-//! MAITRED_DATAPLANE_SETS=500 cargo test -p maitred --test dataplane generated -- --nocapture
-//! MAITRED_DATAPLANE_SEED=7 …                       another history; a failure prints the seed to replay it
+//! MAITRED_DATAPLANE_SEED=7 cargo test -p maitred --test dataplane generated -- --nocapture      other histories
+//! MAITRED_DATAPLANE_SEED=7 MAITRED_DATAPLANE_EPOCH=12 …                                         one that failed
+//! MAITRED_DATAPLANE_SETS=5000 …                                                                more of them
 //! ```
 
 mod counts;
 mod flapping;
 mod generated;
+mod growth;
 mod judge;
 mod mutations;
+mod neighbours;
 mod objects;
 mod probe;
 mod random;
+mod related;
 mod scene;
 mod table;
+mod wire;

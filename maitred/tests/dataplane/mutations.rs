@@ -16,7 +16,8 @@ use serde_json::json;
 use crate::judge::{Expected, expected, judge};
 use crate::objects::{cluster_ip, exposed, policies, service, slices, with};
 use crate::probe::{Question, Reply, ask_all};
-use crate::scene::{Asker, Node, Scene, chain, config, unassigned};
+use crate::scene::{Asker, Node, Scene, chain, config, program, unassigned};
+use crate::wire::{attributes, messages};
 
 /// What is wrong is often silent, and waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -173,7 +174,7 @@ fn mistakes_of_intent_are_noticed_by_packets_and_by_the_model_that_is_read_back(
             let mut wrong = intended.clone();
             wrong.iter_mut().for_each(plant);
             let changes = [0, 1].map(|at| Change::between(&there[at], &wrong[at]));
-            node.dataplane.apply(&changes).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
+            program(&mut node.dataplane, &changes).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
             there = wrong;
             let found = disagreements(&scene, &node, &questions);
             println!("{name}: {} disagreements", found.len());
@@ -181,7 +182,7 @@ fn mistakes_of_intent_are_noticed_by_packets_and_by_the_model_that_is_read_back(
             assert_ne!(node.difference(&scene), "", "{name}: the Model that is read back doesn't show it");
         }
         let changes = [0, 1].map(|at| Change::between(&there[at], &intended[at]));
-        node.dataplane.apply(&changes).unwrap();
+        program(&mut node.dataplane, &changes).unwrap();
         assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "after the mistakes");
     });
 }
@@ -269,45 +270,22 @@ fn write_all(scene: &Scene, node: &Node, slip: Option<&Slip>) -> Result<usize, S
 fn spoil(batch: &mut [u8], slip: &Slip, family: Family) -> usize {
     const NEW_ELEMENT: u16 = 10 << 8 | 12;
     let mut touched = 0;
-    let mut rest = batch;
-    while rest.len() >= 16 {
-        let length = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
-        let kind = u16::from_ne_bytes(rest[4..6].try_into().unwrap());
-        let (message, after) = rest.split_at_mut(length.next_multiple_of(4));
-        rest = after;
-        if kind != NEW_ELEMENT {
-            continue;
-        }
+    messages(batch, |kind, _, body| {
         let mut wanted = false;
-        attributes(&mut message[20..length], |kind, body| match kind {
+        attributes(body, |part, body| match part {
             2 => {
                 let name = String::from_utf8_lossy(body).trim_end_matches('\0').to_owned();
                 wanted = name == slip.sets || slip.sets.ends_with('-') && name.starts_with(slip.sets);
             }
-            3 if wanted => attributes(body, |_, element| {
+            3 if wanted && kind == NEW_ELEMENT => attributes(body, |_, element| {
                 attributes(element, |part, body| {
                     attributes(body, |_, value| touched += slip.turn(part, value, family))
                 });
             }),
             _ => {}
         });
-    }
+    });
     touched
-}
-
-/// Walks over netlink attributes: kind and content of each.
-fn attributes(mut bytes: &mut [u8], mut each: impl FnMut(u16, &mut [u8])) {
-    while bytes.len() >= 4 {
-        let length = usize::from(u16::from_ne_bytes([bytes[0], bytes[1]]));
-        let kind = u16::from_ne_bytes([bytes[2], bytes[3]]) & 0x3fff;
-        if length < 4 {
-            return;
-        }
-        let end = length.next_multiple_of(4).min(bytes.len());
-        let (one, after) = std::mem::take(&mut bytes).split_at_mut(end);
-        each(kind, &mut one[4..length]);
-        bytes = after;
-    }
 }
 
 impl Slip {

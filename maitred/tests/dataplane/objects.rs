@@ -106,8 +106,9 @@ pub fn slice(name: &str, service: &str, family: Family, endpoints: &[Value], por
     Event::Slice(Arc::new(from_value(slice).unwrap()))
 }
 
-/// `NAME [draining|unready|down] [zone=NAME] [node=NAME]`: `draining` is serving and terminating, `unready` serving but
-/// neither ready nor terminating, `down` nothing of all. Without a word it is ready.
+/// `NAME [draining|unready|down|nodeless] [zone=NAME] [node=NAME]`: `draining` is serving and terminating, `unready`
+/// serving but neither ready nor terminating, `down` nothing of all, `nodeless` says nothing of its node. Without a word it
+/// is ready.
 pub fn endpoint(scene: &Scene, text: &str, family: Family) -> Value {
     let mut words = text.split(' ');
     let name = words.next().unwrap();
@@ -122,6 +123,7 @@ pub fn endpoint(scene: &Scene, text: &str, family: Family) -> Value {
         match word.split_once('=') {
             Some(("zone", zone)) => endpoint["hints"]["forZones"] = json!([{"name": zone}]),
             Some(("node", node)) => endpoint["hints"]["forNodes"] = json!([{"name": node}]),
+            _ if word == "nodeless" => endpoint["nodeName"] = Value::Null,
             _ => {
                 endpoint["conditions"] = match word {
                     "draining" => conditions(true, true),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::{Answer, Outcome, Request, sctp_ask};
 use model::Protocol;
@@ -45,6 +45,11 @@ impl fmt::Display for Question {
 /// All questions of all clients at the same time; SCTP questions of one client to one address follow each other, since
 /// ICMP names no port to a raw socket.
 pub fn ask_all(scene: &Scene, questions: &[Question]) -> Vec<Reply> {
+    ask_all_timed(scene, questions).into_iter().map(|(reply, _)| reply).collect()
+}
+
+/// The same, and how long each reply took.
+pub fn ask_all_timed(scene: &Scene, questions: &[Question]) -> Vec<(Reply, Duration)> {
     let mut plain = BTreeMap::<Asker, Vec<(usize, Question)>>::new();
     let mut sctp = BTreeMap::<(Asker, IpAddr), Vec<(usize, Question)>>::new();
     for (index, question) in questions.iter().enumerate() {
@@ -61,21 +66,29 @@ pub fn ask_all(scene: &Scene, questions: &[Question]) -> Vec<Reply> {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     replies.sort_by_key(|(index, _)| *index);
-    replies.into_iter().map(|(_, reply)| reply).collect()
+    replies.into_iter().map(|(_, timed)| timed).collect()
 }
 
-fn in_turn(scene: &Scene, questions: Vec<(usize, Question)>) -> Vec<(usize, Reply)> {
+/// The position of a question, the reply, and how long it took.
+type Timed = (usize, (Reply, Duration));
+
+fn in_turn(scene: &Scene, questions: Vec<(usize, Question)>) -> Vec<Timed> {
     let ask = |question: Question| {
-        sctp_ask(scene.asker(question.asker).namespace(), question.to, 0, question.patience).unwrap().into()
+        let started = Instant::now();
+        let reply = sctp_ask(scene.asker(question.asker).namespace(), question.to, 0, question.patience).unwrap();
+        (reply.into(), started.elapsed())
     };
     questions.into_iter().map(|(index, question)| (index, ask(question))).collect()
 }
 
-fn together(scene: &Scene, asker: Asker, questions: Vec<(usize, Question)>) -> Vec<(usize, Reply)> {
+fn together(scene: &Scene, asker: Asker, questions: Vec<(usize, Question)>) -> Vec<Timed> {
     let ask = async {
         let mut running = JoinSet::new();
         for (index, question) in questions {
-            running.spawn(async move { (index, ask(question).await) });
+            running.spawn(async move {
+                let started = Instant::now();
+                (index, (ask(question).await, started.elapsed()))
+            });
         }
         running.join_all().await
     };

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use kernel::links::Scope;
 use lab::{Host, Ips, Lab, LabConfig, Route, SctpServer, Server};
 use model::{Change, Client, Family, Model, compare};
-use proxy::{Applied, Dataplane, Nftables};
+use proxy::{Applied, Dataplane, DataplaneError, Nftables};
 use serde_json::{from_value, json};
 
 /// Ports that every endpoint serves by TCP and UDP; the first one by SCTP too.
@@ -171,7 +171,7 @@ impl Node {
     pub fn hear(&mut self, events: impl IntoIterator<Item = Event>) -> Applied {
         events.into_iter().for_each(|event| self.intent.apply(event));
         let changes = self.intent.take_changes();
-        let applied = self.dataplane.apply(&changes).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let applied = program(&mut self.dataplane, &changes).unwrap_or_else(|error| panic!("{}", chain(&error)));
         assert_eq!(applied.unserved, [], "nftables expresses every Model of these tests");
         applied
     }
@@ -192,10 +192,16 @@ impl Node {
     pub fn restart(&mut self, scene: &Scene) -> Applied {
         self.dataplane = scene.nftables();
         let observed = self.dataplane.observe().unwrap();
-        self.dataplane.recognize(Family::ALL.map(|family| self.intent.model(family)));
+        Family::ALL.into_iter().for_each(|family| self.dataplane.recognize(self.intent.model(family)));
         let changes = observed.each_ref().map(|observed| Change::between(observed, self.model(observed.family)));
-        self.dataplane.apply(&changes).unwrap_or_else(|error| panic!("{}", chain(&error)))
+        program(&mut self.dataplane, &changes).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
+}
+
+/// Carries out both families' changes.
+pub fn program(dataplane: &mut Nftables, changes: &[Change; 2]) -> Result<Applied, DataplaneError> {
+    let [v4, v6] = changes;
+    Ok(dataplane.apply(Family::V4, v4)?.and(dataplane.apply(Family::V6, v6)?))
 }
 
 /// An error with its causes.

@@ -16,7 +16,7 @@ use model::{Change, Family, Frontend, Model};
 use crate::candidates::candidates;
 use crate::claims::Claims;
 use crate::here::{Here, host_name};
-use crate::{Config, Event, Problem, ServiceKey};
+use crate::{Config, Detector, Event, Problem, ServiceKey};
 
 /// Services whose label has another value than ours belong to another proxy (S-300).
 const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
@@ -123,6 +123,12 @@ impl Intent {
     fn has_udp_port(&self, key: &ServiceKey) -> bool {
         let service = self.services.get(key).and_then(|known| known.service.as_ref());
         service.is_some_and(|service| service.spec.ports.iter().any(|port| port.protocol == api::Protocol::Udp))
+    }
+
+    /// Whether local Pods are to be known by the node's Pod ranges, and it has none yet (S-322).
+    pub fn lacks_pod_ranges(&self) -> bool {
+        let ranges = self.node.as_ref().map_or(&[][..], |node| &node.spec.pod_cidrs);
+        self.config.detector == Detector::NodeCidr && ranges.is_empty()
     }
 
     /// What this node's data path should be in one family.

@@ -84,5 +84,5 @@ pub use config::{Config, Detector, NodePortAddresses};
 pub use event::Event;
 pub use intent::Intent;
 pub use model::{Change, Family, Model};
-pub use problem::{Problem, ServiceKey};
+pub use problem::{Precedence, Problem, ServiceKey};
 pub use stale::UdpFlow;

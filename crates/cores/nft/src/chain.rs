@@ -11,10 +11,16 @@ pub enum Chain {
     Prerouting,
     /// Base chain for packets of the host.
     Output,
+    /// Base chain, after any DNAT of others: what nobody leads anywhere.
+    LatePrerouting,
+    /// The same for packets of the host.
+    LateOutput,
     /// Base chain, before any SNAT of others.
     Postrouting,
     /// Where every first packet is looked up.
     Services,
+    /// What becomes of cluster IPs and Service ranges where no Service answers.
+    Unserved,
     /// Asks the source ranges.
     Guard,
     /// Tells near from far clients.
@@ -73,8 +79,9 @@ impl Chain {
         use Chain::*;
         (0..16)
             .map(PickShard)
-            .chain([Refuse, Pick, PickLocal, ExternalLocalCluster, ExternalLocal, Guard, Services])
-            .chain([MasqAlways, MasqUnlessLocalPod, MasqOnlyHost, Prerouting, Output, Postrouting])
+            .chain([Refuse, Pick, PickLocal, ExternalLocalCluster, ExternalLocal, Guard, Services, Unserved])
+            .chain([MasqAlways, MasqUnlessLocalPod, MasqOnlyHost])
+            .chain([Prerouting, Output, LatePrerouting, LateOutput, Postrouting])
     }
 
     /// Whether every table has this chain.
@@ -118,8 +125,11 @@ impl fmt::Display for Chain {
         out.write_str(match self {
             Chain::Prerouting => "prerouting",
             Chain::Output => "output",
+            Chain::LatePrerouting => "prerouting-late",
+            Chain::LateOutput => "output-late",
             Chain::Postrouting => "postrouting",
             Chain::Services => "services",
+            Chain::Unserved => "unserved",
             Chain::Guard => "guard",
             Chain::ExternalLocal => "ext-local",
             Chain::ExternalLocalCluster => "ext-local-cluster",

@@ -98,6 +98,12 @@ impl Image {
         }
     }
 
+    /// A table that has to be written anew, with larger sets: before Linux 6.5 a set keeps the size that it was made with,
+    /// and the kernel says nothing until it is full.
+    pub fn outgrown(family: Family) -> Image {
+        Image { state: State::Foreign(Deviation::Full), ..Image::absent(family) }
+    }
+
     /// Which family's table.
     pub fn family(&self) -> Family {
         self.family
@@ -142,7 +148,10 @@ impl Image {
     /// Says which affinity pools an observed table holds. The kernel knows no names, so without this a frontend that is
     /// added after a restart would not share the memory of its Service port's other frontends (S-324). `model` is what
     /// was programmed: frontends that it lacks, or has otherwise, are left unnamed.
+    ///
+    /// Nor does the kernel know who said that an address is here, if several endpoints have it, so that is taken over too.
     pub fn name_pools(&mut self, model: &Model) {
+        self.attribute_hairpins(model);
         for (frontend, rule) in model.frontends.iter().filter(|(_, rule)| rule.affinity.is_some()) {
             let Some(entry) = self.entries.get(frontend) else { continue };
             for (side, target) in entry.targets() {
@@ -153,6 +162,28 @@ impl Image {
                 {
                     unnamed.name = Some(named.name.clone());
                     self.names.insert(named.name.clone(), *pool);
+                }
+            }
+        }
+    }
+
+    /// An observed address in `hairpin` counts for all its slots. Those that the Model doesn't call local give up their
+    /// share, as long as somebody keeps one: else the element would stay after its last true user.
+    fn attribute_hairpins(&mut self, model: &Model) {
+        for (frontend, rule) in &model.frontends {
+            let Some(entry) = self.entries.get_mut(frontend) else { continue };
+            let far = entry.far.as_mut().map(|far| (far, &rule.far));
+            for (target, outcome) in [(&mut entry.near, &rule.near)].into_iter().chain(far) {
+                let (Target::Slots { slots, .. }, Outcome::Pool(pool)) = (target, outcome) else { continue };
+                for slot in slots.iter_mut().filter(|slot| slot.local) {
+                    let same = |one: &Endpoint| (one.address, one.port);
+                    let at = pool.endpoints.binary_search_by_key(&(slot.address, slot.port), same);
+                    let is_foreign = at.is_ok_and(|at| !pool.endpoints[at].local);
+                    let users = self.shared.get_mut(&Shared::Hairpin(slot.address));
+                    if let Some(users) = users.filter(|users| is_foreign && **users > 1) {
+                        *users -= 1;
+                        slot.local = false;
+                    }
                 }
             }
         }

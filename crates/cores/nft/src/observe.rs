@@ -49,6 +49,9 @@ pub enum Deviation {
     /// The table is switched off.
     #[error("the table is dormant")]
     Dormant,
+    /// A set of it has no room, and the kernel gives it none.
+    #[error("a set is full")]
+    Full,
 }
 
 /// What to ask the kernel for: one dump per request, in this order. That there is no such table or set is an answer

@@ -42,11 +42,14 @@ pub(crate) enum Operation {
 }
 
 /// The hook, priority and name of a base chain. A nat chain sees only the first packet of a connection. One before
-/// dstnat and srcnat, since the first nat chain that translates a packet is the last that sees it.
+/// dstnat and srcnat, since the first nat chain that translates a packet is the last that sees it. The late ones stand
+/// one after, so that they see only what neither we nor anybody else translates.
 pub(crate) fn hook(chain: Chain) -> Option<(u32, i32, &'static str)> {
     match chain {
         Chain::Prerouting => Some((0, -101, "prerouting priority dstnat - 1")),
         Chain::Output => Some((3, -101, "output priority dstnat - 1")),
+        Chain::LatePrerouting => Some((0, -99, "prerouting priority dstnat + 1")),
+        Chain::LateOutput => Some((3, -99, "output priority dstnat + 1")),
         Chain::Postrouting => Some((4, 99, "postrouting priority srcnat - 1")),
         _ => None,
     }

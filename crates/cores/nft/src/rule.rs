@@ -7,6 +7,8 @@
 //!                                               ├─► ext-local ─┬─► ext-local-cluster ─► dispatch-cluster ─► nN …
 //!                                               │              └─► dispatch-local ─► lN ─► pick-local ─► dnat
 //!                                               └─► refuse, drop
+//!   prerouting-late, output-late ─► unserved ─┬─► refuse    an unused port of a cluster IP
+//!                                             └─► drop      an unassigned address of a Service range
 //!   postrouting ─► masq ─► masq-… ─► masquerade
 //! ```
 //!
@@ -68,8 +70,12 @@ pub(crate) fn rules(chain: Chain, family: Family, detector: &Detector) -> Vec<Ru
     let write = Writer { family };
     match chain {
         Chain::Prerouting | Chain::Output => vec![write.rule([write.verdict(Verdict::Jump(Chain::Services))])],
+        Chain::LatePrerouting | Chain::LateOutput => {
+            vec![write.rule([write.verdict(Verdict::Jump(Chain::Unserved))])]
+        }
         Chain::Postrouting => write.postrouting(),
         Chain::Services => write.services(),
+        Chain::Unserved => write.unserved(),
         Chain::Guard => write.guard(),
         Chain::ExternalLocal => write.external_local(detector),
         Chain::ExternalLocalCluster => write.external_local_cluster(),
@@ -127,6 +133,13 @@ impl Writer {
             node_port(),
             node_port(),
             self.rule(node().chain([found(At::Zero), self.verdict(Verdict::Drop)])),
+        ]
+    }
+
+    /// Service ranges are the cluster's, not ours alone: Services with a proxy of their own (S-300) have cluster IPs
+    /// there too. So this comes after the DNAT of others, and sees a packet only if nobody led it anywhere (S-341).
+    fn unserved(&self) -> Vec<Rule> {
+        vec![
             self.rule([self.destination_in(Set::ClusterIps), self.verdict(Verdict::Goto(Chain::Refuse))]),
             self.rule([self.destination_in(Set::ServiceCidrs), self.verdict(Verdict::Drop)]),
         ]

@@ -23,6 +23,14 @@ const TUPLE_ORIGINAL: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const ID: u16 = 12;
 const ZONE: u16 = 18;
+/// CTA_FILTER: which fields of the tuple beside it a dump's entries have to share. Since Linux 5.8; older kernels
+/// overlook it.
+const FILTER: u16 = 25;
+const FILTER_ORIGINAL_FLAGS: u16 = 1;
+/// CTA_FILTER_F_CTA_PROTO_NUM of `net/netfilter/nf_internals.h`.
+const FILTER_PROTOCOL: u32 = 1 << 3;
+const TUPLE_PROTOCOL: u16 = 2;
+const PROTOCOL_NUMBER: u16 = 1;
 /// Deletions that are sent at once.
 const DELETIONS: usize = 500;
 
@@ -62,11 +70,33 @@ impl Conntrack {
 
     /// The UDP entries of one family. A dump that a change interrupts is repeated.
     pub fn udp_entries(&mut self, v6: bool) -> Result<Vec<ConntrackEntry>, NetlinkError> {
-        let mut request = Vec::new();
-        message(&mut request, GET, REQUEST | DUMP, 0, &[family(v6), 0, 0, 0]);
-        let dump = self.socket.dump(&request)?;
+        let dump = self.udp_dump(v6)?;
         let entries = messages(&dump).filter(|message| message.kind == NEW);
         Ok(entries.filter_map(|message| decode(message.bytes.get(HEADER..)?)).collect())
+    }
+
+    /// A node's table is mostly TCP, so the kernel is asked to leave that out. One that can't leaves nothing out.
+    fn udp_dump(&mut self, v6: bool) -> Result<Vec<u8>, NetlinkError> {
+        let all = vec![family(v6), 0, 0, 0];
+        let mut udp = all.clone();
+        let mut protocol = Vec::new();
+        attribute(&mut protocol, PROTOCOL_NUMBER, &[UDP]);
+        let mut tuple = Vec::new();
+        attribute(&mut tuple, TUPLE_PROTOCOL | NESTED, &protocol);
+        attribute(&mut udp, TUPLE_ORIGINAL | NESTED, &tuple);
+        let mut filter = Vec::new();
+        attribute(&mut filter, FILTER_ORIGINAL_FLAGS, &FILTER_PROTOCOL.to_ne_bytes());
+        attribute(&mut udp, FILTER | NESTED, &filter);
+        match self.dump(&udp) {
+            Err(failure) if matches!(failure.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => self.dump(&all),
+            dump => dump,
+        }
+    }
+
+    fn dump(&mut self, body: &[u8]) -> Result<Vec<u8>, NetlinkError> {
+        let mut request = Vec::new();
+        message(&mut request, GET, REQUEST | DUMP, 0, body);
+        self.socket.dump(&request)
     }
 
     /// Deletes these entries and returns how many of them were still there.
@@ -193,6 +223,57 @@ mod tests {
         }
         attribute(&mut body, ID, &[0; 4]);
         assert_eq!(decode(&body), None);
+    }
+
+    /// Writes an entry of this protocol into the table, as if a packet had made it.
+    fn insert(conntrack: &mut Conntrack, entry: &ConntrackEntry, protocol: u8) {
+        const TIMEOUT: u16 = 7;
+        const STATUS: u16 = 3;
+        const CREATE: u16 = 0x400;
+        const CONFIRMED: u32 = 1 << 3;
+        let mut body = vec![family(entry.original.source.is_ipv6()), 0, 0, 0];
+        for (kind, tuple) in [(TUPLE_ORIGINAL, entry.original), (TUPLE_REPLY, entry.reply)] {
+            let mut tuple = encode_tuple(&tuple);
+            let at = tuple.windows(5).position(|five| five == [5, 0, 1, 0, UDP]).unwrap() + 4;
+            tuple[at] = protocol;
+            attribute(&mut body, kind | NESTED, &tuple);
+        }
+        attribute(&mut body, STATUS, &CONFIRMED.to_be_bytes());
+        attribute(&mut body, TIMEOUT, &60u32.to_be_bytes());
+        let mut request = Vec::new();
+        message(&mut request, NEW, REQUEST | ACK | CREATE, 1, &body);
+        for answer in conntrack.socket.exchange(&request).unwrap() {
+            answer.result.unwrap();
+        }
+    }
+
+    #[test]
+    fn s330_a_dump_holds_no_tcp_entries_and_no_other_family() {
+        let Ok(namespace) = crate::netns::Namespace::create() else {
+            println!("SKIP: no network namespaces");
+            return;
+        };
+        let v4 = entry("10.0.0.1:4000", "10.96.0.10:53", "10.0.0.2:5353");
+        let v6 = entry("[fd00::1]:4000", "[fd00::10]:53", "[fd00::2]:5353");
+        let work = || {
+            let mut conntrack = Conntrack::open().unwrap();
+            for entry in [v4, v6] {
+                insert(&mut conntrack, &entry, UDP);
+                insert(&mut conntrack, &entry, 6);
+                insert(&mut conntrack, &entry, 132);
+            }
+            [false, true].map(|v6| {
+                let dump = conntrack.udp_dump(v6).unwrap();
+                let dumped = messages(&dump).filter(|message| message.kind == NEW).count();
+                (dumped, conntrack.udp_entries(v6).unwrap())
+            })
+        };
+        let found = namespace.run(work).unwrap();
+        for ((dumped, entries), expected) in found.into_iter().zip([v4, v6]) {
+            assert_eq!(dumped, 1, "the kernel sends only what was asked for");
+            let tuples: Vec<_> = entries.iter().map(|entry| (entry.original, entry.reply)).collect();
+            assert_eq!(tuples, [(expected.original, expected.reply)]);
+        }
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! What a backend does, whichever kernel mechanism it programs.
 
-use model::{Change, Model};
+use model::{Change, Family, Frontend, Model};
 
-/// A kernel mechanism that can hold a Model. Both families are always meant, IPv4 first.
+/// A kernel mechanism that can hold a Model. The families run independently: what fails in one says nothing of the other
+/// (S-361).
 pub trait Dataplane: Send {
-    /// What the kernel really holds. Reads only.
-    fn observe(&mut self) -> Result<[Model; 2], DataplaneError>;
+    /// What the kernel really holds of one family. Reads only.
+    fn observe_family(&mut self, family: Family) -> Result<Model, DataplaneError>;
 
-    /// Tells what the observed Models were meant to be, for what a kernel cannot hold, such as which pools share their
-    /// affinity memory (S-324). Elements that differ are ignored.
-    fn recognize(&mut self, models: [&Model; 2]);
+    /// The same of both, IPv4 first.
+    fn observe(&mut self) -> Result<[Model; 2], DataplaneError> {
+        Ok([self.observe_family(Family::V4)?, self.observe_family(Family::V6)?])
+    }
 
-    /// Changes the kernel, in one atomic step where it can. After an error nothing is known until `observe`.
-    fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError>;
+    /// Tells what the observed Model of a family was meant to be, for what a kernel cannot hold, such as which pools share
+    /// their affinity memory (S-324). Elements that differ are ignored.
+    fn recognize(&mut self, model: &Model);
+
+    /// Changes one family in the kernel, in one atomic step where it can. A frontend that the kernel refuses is left out
+    /// and named in [`Applied::unserved`]. After an error nothing is known of the family until it is observed.
+    fn apply(&mut self, family: Family, change: &Change) -> Result<Applied, DataplaneError>;
 
     /// A wait for changes that somebody else makes to what `apply` wrote: says whether there was one before the time was
     /// over. `None` if the mechanism does not tell.
@@ -34,8 +41,27 @@ pub struct Applied {
     pub messages: usize,
     /// Their bytes.
     pub bytes: usize,
-    /// What this backend cannot express, each with the reason and the frontend if it is one.
-    pub unserved: Vec<(Option<model::Frontend>, String)>,
+    /// What is not in the kernel.
+    pub unserved: Vec<Unserved>,
+}
+
+/// A part of a Model that is not in the kernel: the backend cannot express it, or the kernel refuses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// The frontend, if it is one.
+    pub frontend: Option<Frontend>,
+    /// What it is, and why.
+    pub why: String,
+}
+
+impl Applied {
+    /// Both together.
+    pub fn and(mut self, later: Applied) -> Applied {
+        self.messages += later.messages;
+        self.bytes += later.bytes;
+        self.unserved.extend(later.unserved);
+        self
+    }
 }
 
 /// Why a backend could not do as asked.

@@ -6,33 +6,33 @@ use std::time::Duration;
 use cluster::Cluster;
 use intent::{Event, Intent};
 use kernel::links::Links;
-use model::{Change, Family};
+use model::Family;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::feed::{self, Input, Lists};
+use crate::feed::{self, Input};
 use crate::flows::Flows;
-use crate::{Applied, Config, Dataplane, DataplaneError, problems};
+use crate::gate::Gate;
+use crate::problems::{self, Report};
+use crate::side::Side;
+use crate::{Applied, Config, Dataplane, DataplaneError};
 
-/// How long the Node and the ServiceCIDRs are waited for: a cluster may have none, or not show them to us.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the kernel is read back without a reason, to repair what somebody else changed.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
 /// How long after a change its problems are told at the latest.
 const TELL_AFTER: Duration = Duration::from_secs(1);
-/// The pause after a failure, doubling up to a limit.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// Inputs that are taken in at once. Whatever has come meanwhile becomes one change of the kernel.
 const BATCH: usize = 4096;
 
 /// How far the driver is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Whether the kernel has held the whole Model at least once.
+    /// Whether the kernel has held the whole Model at least once, but for a family that lastingly fails while the other
+    /// doesn't: the machine may lack it (S-361).
     pub programmed: bool,
     /// Kernel messages written so far.
     pub messages: usize,
-    /// What the last attempt said, if it failed.
+    /// What the last attempt of each family said that failed.
     pub error: Option<String>,
 }
 
@@ -56,12 +56,11 @@ pub fn start(
         intent: Intent::new(config),
         dataplane,
         flows,
-        lists: Lists::default(),
-        flows_pending: false,
-        kernel: Kernel::Unknown,
-        retry: RETRY.0,
+        gate: Gate::new(Instant::now()),
+        sides: Family::ALL.map(Side::new),
         shown,
         problems,
+        tell_at: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime without I/O needs nothing that can be missing");
@@ -87,26 +86,17 @@ fn foreign_changes(dataplane: &dyn Dataplane) -> Result<mpsc::Receiver<()>, Data
     Ok(changes)
 }
 
-/// What is known of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kernel {
-    /// Nothing: it must be observed before the next write.
-    Unknown,
-    /// It holds what the Models said before their last change.
-    Known,
-}
-
 struct Driver {
     intent: Intent,
     dataplane: Box<dyn Dataplane>,
     flows: Flows,
-    lists: Lists,
-    /// Flows have still to be looked through, whatever happens next.
-    flows_pending: bool,
-    kernel: Kernel,
-    retry: Duration,
+    gate: Gate,
+    /// IPv4, IPv6.
+    sides: [Side; 2],
     shown: watch::Sender<Progress>,
-    problems: mpsc::Sender<Vec<intent::Problem>>,
+    problems: mpsc::Sender<Vec<Report>>,
+    /// When problems are told next.
+    tell_at: Option<Instant>,
 }
 
 impl Driver {
@@ -118,123 +108,96 @@ impl Driver {
     ) {
         let mut batch = Vec::with_capacity(BATCH);
         self.look_at_host();
-        let patience = Instant::now() + PATIENCE;
-        let mut due = Instant::now() + REPAIR_EVERY;
-        // After a failure nothing is written before this.
-        let mut not_before = Instant::now();
-        let mut tell = None;
+        let mut repair_at = Instant::now() + REPAIR_EVERY;
         loop {
-            let ready = self.lists.ready(Instant::now() >= patience);
-            let wake = if ready { due } else { due.min(patience) };
+            let wake = self.wake_at(repair_at);
             tokio::select! {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
-                Some(()) = foreign.recv() => self.kernel = Kernel::Unknown,
-                () = tokio::time::sleep_until(tell.unwrap_or(due)), if tell.is_some() => {
-                    // Gathering the problems walks all objects, so it is not part of every change.
-                    let _ = self.problems.try_send(self.intent.problems());
-                    tell = None;
-                    continue;
-                }
-                () = tokio::time::sleep_until(wake) => {
-                    if Instant::now() >= due {
-                        self.kernel = Kernel::Unknown;
-                        self.look_at_host();
-                        due = Instant::now() + REPAIR_EVERY;
-                    }
-                }
+                Some(()) = foreign.recv() => self.sides.iter_mut().for_each(Side::doubt),
+                () = tokio::time::sleep_until(wake) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+            let now = Instant::now();
+            if now >= repair_at {
+                self.sides.iter_mut().for_each(Side::doubt);
+                self.look_at_host();
+                repair_at = now + REPAIR_EVERY;
+            }
             if !batch.is_empty() {
-                tell.get_or_insert(Instant::now() + TELL_AFTER);
+                self.tell_at.get_or_insert(now + TELL_AFTER);
             }
             for input in batch.drain(..) {
                 match input {
                     Input::Event(event) => self.intent.apply(event),
-                    Input::Synced(kind) => self.lists.add(kind),
+                    Input::Synced(kind) => self.gate.listed(kind),
                 }
             }
             // Before everything has been listed an empty Model would wipe the kernel (S-304).
-            if !self.lists.ready(Instant::now() >= patience) || Instant::now() < not_before {
-                continue;
+            if self.gate.is_open(now, self.intent.lacks_pod_ranges()) {
+                self.reconcile(now);
             }
-            if let Err(pause) = self.reconcile() {
-                not_before = Instant::now() + pause;
-                due = not_before;
+            if self.tell_at.is_some_and(|time| now >= time) {
+                self.tell();
             }
         }
+    }
+
+    /// When there is something to do even if nothing happens.
+    fn wake_at(&self, repair_at: Instant) -> Instant {
+        let retries = self.sides.iter().filter_map(Side::retry_at);
+        let others = [self.tell_at, self.gate.next(Instant::now())].into_iter().flatten();
+        retries.chain(others).fold(repair_at, Instant::min)
     }
 
     /// Hears which addresses the host has, for node ports (S-319, S-362). Without them the Node's own still count.
     fn look_at_host(&mut self) {
-        match Links::open().and_then(|links| links.addresses()) {
-            Ok(found) => {
-                let addresses = found.into_iter().map(|(_, address)| address.addr()).collect();
-                self.intent.apply(Event::HostAddresses(addresses));
-            }
+        match host_addresses() {
+            Ok(event) => self.intent.apply(event),
             Err(error) => tracing::warn!(error = runloop::chain(&error), "the host's addresses could not be read"),
         }
     }
 
-    /// Brings the kernel up to date, or says after which pause to try again.
-    fn reconcile(&mut self) -> Result<(), Duration> {
-        let result = self.write();
-        match result {
-            Ok(applied) => {
-                self.retry = RETRY.0;
-                self.shown.send_modify(|progress| {
-                    progress.programmed = true;
-                    progress.messages += applied.messages;
-                    progress.error = None;
-                });
-                Ok(())
-            }
-            Err(error) => {
-                let text = runloop::chain(&error);
-                tracing::error!(error = text, "the kernel could not be programmed; trying again");
-                self.shown.send_modify(|progress| progress.error = Some(text));
-                self.kernel = Kernel::Unknown;
-                self.retry = (self.retry * 2).min(RETRY.1);
-                Err(self.retry / 2)
-            }
-        }
-    }
-
-    fn write(&mut self) -> Result<Applied, DataplaneError> {
-        let mut changes = self.intent.take_changes();
-        if self.kernel == Kernel::Unknown {
-            let observed = self.dataplane.observe()?;
-            self.dataplane.recognize(Family::ALL.map(|family| self.intent.model(family)));
-            changes = Family::ALL.map(|family| {
-                let observed = &observed[usize::from(family == Family::V6)];
-                Change::between(observed, self.intent.model(family))
-            });
-        }
-        self.flows_pending |= self.intent.take_udp_touched() || self.kernel == Kernel::Unknown;
+    /// Brings the kernel up to date, each family by itself.
+    fn reconcile(&mut self, now: Instant) {
+        let changes = self.intent.take_changes();
+        let udp = self.intent.take_udp_touched();
         let mut applied = Applied::default();
-        if self.kernel == Kernel::Unknown || !changes.iter().all(Change::is_empty) {
-            applied = self.dataplane.apply(&changes)?;
-            self.kernel = Kernel::Known;
-            for (_, why) in &applied.unserved {
-                tracing::warn!(why, "not served");
-            }
+        for (side, change) in self.sides.iter_mut().zip(changes) {
+            applied = applied.and(side.reconcile(&self.intent, change, udp, self.dataplane.as_mut(), now));
+            side.forget_stale_flows(&self.intent, &mut self.flows);
+        }
+        if applied.messages > 0 {
             tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
         }
-        // An endpoint may also have stopped serving without having been chosen, by policy or topology.
-        if self.flows_pending {
-            self.forget_stale_flows();
+        if !applied.unserved.is_empty() {
+            self.tell_at.get_or_insert(now + TELL_AFTER);
         }
-        Ok(applied)
+        let errors: Vec<&str> = self.sides.iter().filter_map(Side::error).collect();
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        let programmed = self.sides.iter().all(Side::settled) && self.sides.iter().any(Side::programmed);
+        self.shown.send_if_modified(|progress| {
+            let messages = progress.messages + applied.messages;
+            let next = Progress { programmed, messages, error };
+            let changed = next != *progress;
+            *progress = next;
+            changed
+        });
     }
 
-    /// After the rules are in place: a flow that is forgotten is led by them with its next packet. If it fails it is
-    /// tried again with the next change or repair; the rules are right all the same.
-    fn forget_stale_flows(&mut self) {
-        match self.flows.forget_stale(&self.intent) {
-            Ok(forgotten) => {
-                self.flows_pending = false;
-                tracing::debug!(forgotten, "stale UDP flows");
-            }
-            Err(error) => tracing::error!(error = runloop::chain(&error), "stale UDP flows could not be forgotten"),
-        }
+    /// Gathering the problems walks all objects, so it is not part of every change.
+    fn tell(&mut self) {
+        let of_objects = self.intent.problems().into_iter().map(Report::Problem);
+        let unserved = self.sides.iter().zip(Family::ALL).flat_map(|(side, family)| {
+            let model = self.intent.model(family);
+            side.unserved().iter().map(move |unserved| Report::unserved(unserved, model))
+        });
+        let _ = self.problems.try_send(of_objects.chain(unserved).collect());
+        self.tell_at = None;
     }
+}
+
+/// All addresses of the host's interfaces.
+pub(crate) fn host_addresses() -> Result<Event, kernel::links::LinkError> {
+    let found = Links::open()?.addresses()?;
+    Ok(Event::HostAddresses(found.into_iter().map(|(_, address)| address.addr()).collect()))
 }

@@ -14,23 +14,6 @@ pub(crate) enum Input {
     Synced(&'static str),
 }
 
-/// Which kinds have been listed.
-#[derive(Debug, Default)]
-pub(crate) struct Lists(Vec<&'static str>);
-
-impl Lists {
-    pub(crate) fn add(&mut self, kind: &'static str) {
-        self.0.push(kind);
-    }
-
-    /// Whether rules may be written: not before Services and EndpointSlices are known (S-304). The Node and the
-    /// ServiceCIDRs are waited for only for a while.
-    pub(crate) fn ready(&self, waited: bool) -> bool {
-        let has = |kind| self.0.contains(&kind);
-        has(Service::KIND) && has(EndpointSlice::KIND) && (waited || (has(Node::KIND) && has(ServiceCidr::KIND)))
-    }
-}
-
 /// Changes wait here; the reflectors wait when it is full.
 const QUEUE: usize = 4096;
 

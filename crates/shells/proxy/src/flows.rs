@@ -16,18 +16,12 @@ impl Flows {
         Ok(Flows { socket: Conntrack::open()? })
     }
 
-    /// Deletes the entries of stale flows; says how many there were.
-    pub(crate) fn forget_stale(&mut self, intent: &Intent) -> Result<usize, NetlinkError> {
-        let mut deleted = 0;
-        for family in Family::ALL {
-            let entries = self.socket.udp_entries(family == Family::V6)?;
-            let flows: Vec<UdpFlow> = entries.iter().map(flow).collect();
-            let stale: Vec<ConntrackEntry> = intent.stale(&flows).into_iter().map(|at| entries[at]).collect();
-            if !stale.is_empty() {
-                deleted += self.socket.delete(&stale)?;
-            }
-        }
-        Ok(deleted)
+    /// Deletes the entries of one family's stale flows; says how many there were.
+    pub(crate) fn forget_stale(&mut self, intent: &Intent, family: Family) -> Result<usize, NetlinkError> {
+        let entries = self.socket.udp_entries(family == Family::V6)?;
+        let flows: Vec<UdpFlow> = entries.iter().map(flow).collect();
+        let stale: Vec<ConntrackEntry> = intent.stale(&flows).into_iter().map(|at| entries[at]).collect();
+        if stale.is_empty() { Ok(0) } else { self.socket.delete(&stale) }
     }
 }
 

@@ -13,10 +13,14 @@ mod dataplane;
 mod driver;
 mod feed;
 mod flows;
+mod forecast;
+mod gate;
 mod nftables;
 mod problems;
+mod side;
 
-pub use dataplane::{Applied, Dataplane, DataplaneError, ForeignWatch};
+pub use dataplane::{Applied, Dataplane, DataplaneError, ForeignWatch, Unserved};
 pub use driver::{Progress, start};
+pub use forecast::{Forecast, ForecastError, forecast};
 pub use intent::{Config, Detector, NodePortAddresses};
 pub use nftables::Nftables;

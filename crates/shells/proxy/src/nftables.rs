@@ -1,10 +1,14 @@
 //! The nftables backend: `nft`'s plans and images over the kernel's netlink socket.
 
-use kernel::nfnetlink::{NfSocket, NftablesWatch};
-use model::{Change, Family, Model};
-use nft::{Image, Options, Plan, Subject};
+mod apart;
+#[cfg(test)]
+mod tests;
 
-use crate::{Applied, Dataplane, DataplaneError, ForeignWatch};
+use kernel::nfnetlink::{BatchError, NfSocket, NftablesWatch};
+use model::{Change, Family, Model};
+use nft::{Image, Options, Plan, State, Subject};
+
+use crate::{Applied, Dataplane, DataplaneError, ForeignWatch, Unserved};
 
 /// nftables in the network namespace in which it was opened.
 #[derive(Debug)]
@@ -12,10 +16,33 @@ pub struct Nftables {
     socket: NfSocket,
     /// The most bytes of one transaction.
     bytes_max: Option<usize>,
-    /// What each family's table holds, once it has been observed.
-    images: Option<[Image; 2]>,
-    /// At which generation it was observed, for the first write after that.
-    generation: Option<u32>,
+    /// IPv4, IPv6.
+    tables: [Table; 2],
+    /// A mistake that a test plants in what is sent, so that the kernel refuses it.
+    #[cfg(test)]
+    spoil: Option<fn(&mut [u8])>,
+}
+
+/// One family's table.
+#[derive(Debug, Default)]
+struct Table {
+    /// What it holds, once it has been observed.
+    image: Option<Image>,
+    /// At which generation of the ruleset that was, until the first write after it: anybody's later commits are no
+    /// business of an increment.
+    read_at: Option<u32>,
+    /// A set turned out to be full, so the table is to be written anew.
+    outgrown: bool,
+}
+
+/// A transaction that the kernel did not carry out.
+#[derive(Debug)]
+struct Refusal {
+    /// The step that it refused, if it named one.
+    step: Option<String>,
+    /// How many transactions of the same Plan went before; they stand.
+    sent: usize,
+    source: BatchError,
 }
 
 impl Nftables {
@@ -25,74 +52,98 @@ impl Nftables {
             failed("nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN", source)
         })?;
         let bytes_max = socket.batch_bytes_max().map_err(|source| failed("ask for a send buffer", source))?;
-        Ok(Nftables { socket, bytes_max, images: None, generation: None })
+        Ok(Nftables {
+            socket,
+            bytes_max,
+            tables: Default::default(),
+            #[cfg(test)]
+            spoil: None,
+        })
     }
 
-    fn read(&mut self) -> Result<&mut [Image; 2], DataplaneError> {
-        let requests: Vec<Vec<u8>> = Family::ALL.into_iter().flat_map(nft::requests).collect();
-        let (generation, dumps) =
-            self.socket.dump_all(&requests).map_err(|source| failed("read the tables `maitred`", source))?;
-        let (v4, v6) = dumps.split_at(dumps.len() / 2);
-        self.generation = Some(generation);
-        Ok(self.images.insert([nft::observe(Family::V4, v4), nft::observe(Family::V6, v6)]))
+    /// The steps from what the kernel holds now to this Model. Reads only.
+    pub fn plan(&mut self, model: &Model) -> Result<Plan, DataplaneError> {
+        let image = self.read(model.family)?;
+        image.name_pools(model);
+        Ok(nft::plan(&Change::between(&image.model(), model), image))
     }
 
-    /// Sends both families' Plans, in one transaction where the kernel's buffer allows it.
-    fn send(&mut self, plans: &[Plan; 2]) -> Result<Applied, DataplaneError> {
-        // It guards the read before this write only; anybody's later commits are no business of an increment.
-        let generation = self.generation.take();
-        let plans: Vec<&Plan> = plans.iter().filter(|plan| !plan.is_empty()).collect();
-        if plans.is_empty() {
+    fn read(&mut self, family: Family) -> Result<&mut Image, DataplaneError> {
+        let read = self.socket.dump_all(&nft::requests(family));
+        let (generation, dumps) = read.map_err(|source| failed("read the table `maitred`", source))?;
+        let image = nft::observe(family, &dumps);
+        let table = &mut self.tables[index(family)];
+        table.read_at = Some(generation);
+        let outgrown = table.outgrown && *image.state() == State::Ours;
+        Ok(table.image.insert(if outgrown { Image::outgrown(family) } else { image }))
+    }
+
+    /// Carries out a change of a table that has been read.
+    fn write(&mut self, family: Family, change: &Change) -> Result<Applied, Refusal> {
+        const READ: &str = "a table is read before it is written";
+        let plan = nft::plan(change, self.tables[index(family)].image.as_ref().expect(READ));
+        let applied = self.send(&plan)?;
+        self.tables[index(family)].image.as_mut().expect(READ).apply(&plan);
+        Ok(Applied { unserved: unserved(&plan), ..applied })
+    }
+
+    fn send(&mut self, plan: &Plan) -> Result<Applied, Refusal> {
+        let generation = self.tables[index(plan.family())].read_at.take();
+        if plan.is_empty() {
             return Ok(Applied::default());
         }
-        let options = Options { bytes_max: self.bytes_max, generation };
-        let batches = nft::encode(&plans, &options);
-        for batch in &batches {
-            self.socket.send_batch(&batch.bytes).map_err(|source| {
+        let batches = nft::encode(&[plan], &Options { bytes_max: self.bytes_max, generation });
+        #[cfg(test)]
+        let batches = tests::spoiled(batches, self.spoil);
+        for (sent, batch) in batches.iter().enumerate() {
+            if let Err(source) = self.socket.send_batch(&batch.bytes) {
+                if sent == 0 {
+                    self.tables[index(plan.family())].read_at = generation;
+                }
                 let step = source.message.and_then(|message| batch.steps.get(message));
-                let text = step.and_then(|(plan, step)| plans[*plan].step_text(*step));
-                let first_line = text.as_deref().and_then(|text| text.lines().next()).unwrap_or("a transaction");
-                failed(&format!("program `{first_line}`"), source)
-            })?;
+                let step = step.and_then(|(_, step)| plan.step_text(*step));
+                return Err(Refusal { step, sent, source });
+            }
+            // The other table was read before this made a new generation.
+            for table in &mut self.tables {
+                table.read_at = table.read_at.map(|generation| generation.wrapping_add(1));
+            }
         }
-        let written = nft::statistics(&plans, &batches);
+        let written = nft::statistics(&[plan], &batches);
         Ok(Applied { messages: written.messages, bytes: written.bytes, unserved: Vec::new() })
     }
 }
 
 impl Dataplane for Nftables {
-    fn observe(&mut self) -> Result<[Model; 2], DataplaneError> {
-        Ok(self.read()?.each_ref().map(Image::model))
+    fn observe_family(&mut self, family: Family) -> Result<Model, DataplaneError> {
+        self.read(family).map(|image| image.model())
     }
 
-    fn recognize(&mut self, models: [&Model; 2]) {
-        for (image, model) in self.images.iter_mut().flatten().zip(models) {
+    fn recognize(&mut self, model: &Model) {
+        if let Some(image) = &mut self.tables[index(model.family)].image {
             image.name_pools(model);
         }
     }
 
-    fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError> {
-        if self.images.is_none() {
-            self.read()?;
+    fn apply(&mut self, family: Family, change: &Change) -> Result<Applied, DataplaneError> {
+        if self.tables[index(family)].image.is_none() {
+            self.read(family)?;
         }
-        let images = self.images.as_ref().expect("they were just read");
-        let plans = [nft::plan(&changes[0], &images[0]), nft::plan(&changes[1], &images[1])];
-        let sent = self.send(&plans);
-        let Some(images) = self.images.as_mut().filter(|_| sent.is_ok()) else {
-            self.images = None;
-            return sent;
+        // A refusal may also mean that the Image is no longer true, but not right after it was read.
+        let fresh = self.tables[index(family)].read_at.is_some();
+        let result = match self.write(family, change) {
+            Err(refusal) if fresh && refusal.may_be_one_frontends() => self.write_apart(family, change),
+            result => result,
         };
-        for (image, plan) in images.iter_mut().zip(&plans) {
-            image.apply(plan);
+        let table = &mut self.tables[index(family)];
+        match &result {
+            Ok(_) => table.outgrown = false,
+            Err(refusal) => {
+                table.image = None;
+                table.outgrown |= refusal.is_full();
+            }
         }
-        let unserved = plans.iter().flat_map(|plan| &plan.report).map(|problem| {
-            let frontend = match problem.subject {
-                Subject::Frontend(frontend) => Some(frontend),
-                _ => None,
-            };
-            (frontend, problem.to_string())
-        });
-        sent.map(|applied| Applied { unserved: unserved.collect(), ..applied })
+        result.map_err(Refusal::into_error)
     }
 
     fn watch(&self) -> Result<Option<ForeignWatch>, DataplaneError> {
@@ -108,13 +159,51 @@ impl Dataplane for Nftables {
         })))
     }
 
+    /// A family that fails does not keep the other's table.
     fn cleanup(&mut self) -> Result<(), DataplaneError> {
-        let images = self.read()?;
-        let plans = images.each_ref().map(nft::cleanup);
-        self.send(&plans)?;
-        self.images = None;
-        Ok(())
+        let removed = Family::ALL.map(|family| {
+            let plan = nft::cleanup(self.read(family)?);
+            self.tables[index(family)].image = None;
+            self.send(&plan).map(drop).map_err(Refusal::into_error)
+        });
+        removed.into_iter().collect()
     }
+}
+
+impl Refusal {
+    /// Whether a set has no room. The kernel was asked to give it some, but Linux before 6.5 doesn't, and says so only
+    /// now.
+    fn is_full(&self) -> bool {
+        const ENFILE: i32 = 23;
+        self.source.source.errno() == Some(ENFILE)
+    }
+
+    fn into_error(self) -> DataplaneError {
+        if self.is_full() {
+            return failed(
+                "a set is full, and Linux before 6.5 gives it no more room: write the table anew",
+                self.source,
+            );
+        }
+        let text = self.step.as_deref().and_then(|text| text.lines().next()).unwrap_or("a transaction").to_owned();
+        failed(&format!("program `{text}`"), self.source)
+    }
+}
+
+/// What a Plan leaves out.
+fn unserved(plan: &Plan) -> Vec<Unserved> {
+    let told = plan.report.iter().map(|problem| Unserved {
+        frontend: match problem.subject {
+            Subject::Frontend(frontend) => Some(frontend),
+            _ => None,
+        },
+        why: problem.to_string(),
+    });
+    told.collect()
+}
+
+fn index(family: Family) -> usize {
+    usize::from(family == Family::V6)
 }
 
 fn failed(action: &str, source: impl std::error::Error + Send + Sync + 'static) -> DataplaneError {

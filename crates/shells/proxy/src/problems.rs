@@ -1,25 +1,78 @@
-//! Problems of the objects, told once each: conflicts as Events, the rest in the log.
+//! Problems of the objects and of the kernel, told once each: those that somebody can act on as Events, all in the log.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use api::Service;
 use cluster::{Cluster, Recorder, Subject};
-use intent::Problem;
+use intent::{Problem, ServiceKey};
+use model::Model;
 use tokio::sync::mpsc;
 
+use crate::Unserved;
+
+/// Something that doesn't work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Report {
+    /// The objects' fault.
+    Problem(Problem),
+    /// A part of a Model is not in the kernel.
+    Unserved {
+        /// Whose part, if it is a Service's.
+        service: Option<ServiceKey>,
+        /// What, and why.
+        why: String,
+    },
+}
+
+impl Report {
+    /// What is not in the kernel, with the Service that wants it there.
+    pub(crate) fn unserved(unserved: &Unserved, model: &Model) -> Report {
+        let rule = unserved.frontend.and_then(|frontend| model.frontends.get(&frontend));
+        let origin = rule.and_then(|rule| rule.provenance.origin());
+        let service = origin.and_then(|origin| origin.object.split_once('/'));
+        let key =
+            |(namespace, name): (&str, &str)| ServiceKey { namespace: namespace.to_owned(), name: name.to_owned() };
+        Report::Unserved { service: service.map(key), why: unserved.why.clone() }
+    }
+
+    /// Whose Event it becomes, and the Event's reason; none if it is for the log alone.
+    fn event(&self) -> Option<(&ServiceKey, &'static str)> {
+        match self {
+            // S-317.
+            Report::Problem(Problem::Conflict { loser, .. }) => Some((loser, "FrontendConflict")),
+            // As upstream calls it when a listener cannot be made (S-356).
+            Report::Problem(Problem::HealthCheckPort { service, .. }) => {
+                Some((service, "FailedToStartServiceHealthcheck"))
+            }
+            Report::Problem(Problem::Malformed { .. } | Problem::OtherFamily { .. }) => None,
+            Report::Unserved { service, .. } => service.as_ref().map(|service| (service, "FrontendNotProgrammed")),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Problem(problem) => problem.fmt(out),
+            Report::Unserved { why, .. } => out.write_str(why),
+        }
+    }
+}
+
 /// Takes the current problems whenever they may have changed, and tells those that are new.
-pub(crate) fn tell(cluster: &Cluster) -> mpsc::Sender<Vec<Problem>> {
-    let (sender, mut lists) = mpsc::channel::<Vec<Problem>>(4);
+pub(crate) fn tell(cluster: &Cluster) -> mpsc::Sender<Vec<Report>> {
+    let (sender, mut lists) = mpsc::channel::<Vec<Report>>(4);
     let cluster = cluster.clone();
     let recorder = Recorder::new(&cluster, "maitred-proxy");
     tokio::spawn(async move {
         let mut told = BTreeSet::new();
         while let Some(list) = lists.recv().await {
-            let current: BTreeSet<Problem> = list.into_iter().collect();
-            for problem in current.difference(&told) {
-                tracing::warn!("{problem}");
-                if let Problem::Conflict { loser, .. } = problem {
-                    conflict(&cluster, &recorder, loser, &problem.to_string()).await;
+            let current: BTreeSet<Report> = list.into_iter().collect();
+            for report in current.difference(&told) {
+                tracing::warn!("{report}");
+                if let Some((service, reason)) = report.event() {
+                    record(&cluster, &recorder, service, reason, &report.to_string()).await;
                 }
             }
             told = current;
@@ -28,14 +81,13 @@ pub(crate) fn tell(cluster: &Cluster) -> mpsc::Sender<Vec<Problem>> {
     sender
 }
 
-/// The loser of a frontend hears of it in an Event (S-317).
-async fn conflict(cluster: &Cluster, recorder: &Recorder, loser: &intent::ServiceKey, message: &str) {
-    let Ok(service) = cluster.get::<Service>(&loser.namespace, &loser.name).await else { return };
+async fn record(cluster: &Cluster, recorder: &Recorder, service: &ServiceKey, reason: &str, message: &str) {
+    let Ok(object) = cluster.get::<Service>(&service.namespace, &service.name).await else { return };
     let subject = Subject {
         kind: "Service",
-        namespace: loser.namespace.clone(),
-        name: loser.name.clone(),
-        uid: service.metadata.uid,
+        namespace: service.namespace.clone(),
+        name: service.name.clone(),
+        uid: object.metadata.uid,
     };
-    recorder.record(&subject, "Warning", "FrontendConflict", message).await;
+    recorder.record(&subject, "Warning", reason, message).await;
 }

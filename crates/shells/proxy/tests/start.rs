@@ -9,8 +9,8 @@ use std::time::Duration;
 use apiserver::{ApiServer, Identity, InProcess};
 use futures::future::BoxFuture;
 use kube::client::Body;
-use model::{Change, Family, Model};
-use proxy::{Applied, Config, Dataplane, DataplaneError};
+use model::{Change, Destination, Family, Frontend, Model, Protocol};
+use proxy::{Applied, Config, Dataplane, DataplaneError, Detector, Unserved};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
@@ -23,12 +23,16 @@ struct State {
     writes: usize,
     /// The next apply fails, having done nothing.
     fail_next: bool,
+    /// Every apply of this family fails.
+    broken: Option<Family>,
+    /// A frontend that the kernel doesn't take.
+    refused: Option<Frontend>,
 }
 
 impl Memory {
     fn new() -> Memory {
         let models = Family::ALL.map(Model::empty);
-        Memory(Arc::new(Mutex::new(State { models, writes: 0, fail_next: false })))
+        Memory(Arc::new(Mutex::new(State { models, writes: 0, fail_next: false, broken: None, refused: None })))
     }
 
     fn frontends(&self) -> usize {
@@ -41,25 +45,28 @@ impl Memory {
 }
 
 impl Dataplane for Memory {
-    fn observe(&mut self) -> Result<[Model; 2], DataplaneError> {
-        Ok(self.0.lock().expect("no panic").models.clone())
+    fn observe_family(&mut self, family: Family) -> Result<Model, DataplaneError> {
+        Ok(self.0.lock().expect("no panic").models[usize::from(family == Family::V6)].clone())
     }
 
-    fn recognize(&mut self, _: [&Model; 2]) {}
+    fn recognize(&mut self, _: &Model) {}
 
-    fn apply(&mut self, changes: &[Change; 2]) -> Result<Applied, DataplaneError> {
+    fn apply(&mut self, family: Family, change: &Change) -> Result<Applied, DataplaneError> {
         let mut state = self.0.lock().expect("no panic");
-        if std::mem::take(&mut state.fail_next) {
-            return Err(DataplaneError { action: "test".to_owned(), source: "it was told to fail".into() });
+        if std::mem::take(&mut state.fail_next) || state.broken == Some(family) {
+            return Err(DataplaneError { action: format!("{family:?}"), source: "it was told to fail".into() });
         }
-        if changes.iter().all(Change::is_empty) {
+        if change.is_empty() {
             return Ok(Applied::default());
         }
         state.writes += 1;
-        for (model, change) in state.models.iter_mut().zip(changes) {
-            model.apply(change.clone());
-        }
-        Ok(Applied { messages: 1, ..Applied::default() })
+        let unserved = state.refused.filter(|refused| change.frontends.contains_key(refused));
+        let mut change = change.clone();
+        change.frontends.retain(|frontend, _| Some(*frontend) != unserved);
+        state.models[usize::from(family == Family::V6)].apply(change);
+        let why = "frontend 10.96.0.1:443/tcp cannot be programmed: it was told to refuse it".to_owned();
+        let unserved = unserved.map(|frontend| Unserved { frontend: Some(frontend), why }).into_iter().collect();
+        Ok(Applied { messages: 1, unserved, ..Applied::default() })
     }
 
     fn cleanup(&mut self) -> Result<(), DataplaneError> {
@@ -177,4 +184,122 @@ async fn a_failed_write_is_made_again_and_a_restart_writes_nothing() {
     cluster.delete::<api::Service>("default", "web", None).await.expect("deleted");
     until("the removal", || memory.frontends() == 3).await;
     assert_eq!(memory.writes(), 2);
+}
+
+/// Starts the proxy of node-a over a kernel in memory.
+fn start(
+    server: &ApiServer,
+    config: Config,
+    memory: &Memory,
+) -> (watch::Sender<bool>, watch::Receiver<proxy::Progress>) {
+    let (stop, stopped) = watch::channel(false);
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let (_thread, progress) = proxy::start(&cluster, config, Box::new(memory.clone()), stopped).expect("it starts");
+    (stop, progress)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s361_a_family_that_fails_does_not_keep_the_other_from_being_served() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    for broken in Family::ALL {
+        let memory = Memory::new();
+        memory.0.lock().expect("no panic").broken = Some(broken);
+        let (_stop, mut progress) = start(&server, config(), &memory);
+        let failed = |progress: &proxy::Progress| progress.error.is_some();
+        let text = progress.wait_for(failed).await.expect("the proxy runs").error.clone().expect("it failed");
+        assert!(text.contains(&format!("{broken:?}: it was told to fail")), "{text}");
+        let served = if broken == Family::V4 { 0 } else { 2 };
+        assert_eq!(memory.frontends(), served, "the Services are of IPv4");
+        progress.wait_for(|progress| progress.programmed).await.expect("what fails lastingly is not waited for");
+
+        memory.0.lock().expect("no panic").broken = None;
+        progress.wait_for(|progress| progress.error.is_none()).await.expect("the proxy runs");
+        until("what failed", || memory.frontends() == 2).await;
+    }
+}
+
+/// The messages of the Events about a Service.
+async fn events(server: &ApiServer, service: &str, reason: &str) -> Vec<(String, u64)> {
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let path = format!("/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={service},reason={reason}");
+    let list: Value = cluster.send(http::Method::GET, &path, "application/json", None).await.expect("a list");
+    let items = list["items"].as_array().expect("items").iter();
+    items
+        .map(|event| (event["message"].as_str().unwrap_or("").to_owned(), event["count"].as_u64().unwrap_or(0)))
+        .collect()
+}
+
+/// The first Events of this reason about a Service.
+async fn told(server: &ApiServer, service: &str, reason: &str) -> Vec<(String, u64)> {
+    for _ in 0..1000 {
+        let events = events(server, service, reason).await;
+        if !events.is_empty() {
+            return events;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("no Event {reason} in 5 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s361_a_frontend_that_the_kernel_refuses_is_told_of_and_the_others_are_served() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let memory = Memory::new();
+    let destination = Destination::Address("10.96.0.1".parse().expect("an address"));
+    let refused = Frontend { destination, protocol: Protocol::Tcp, port: 443 };
+    memory.0.lock().expect("no panic").refused = Some(refused);
+    let (_stop, mut progress) = start(&server, config(), &memory);
+    progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
+    assert_eq!(memory.frontends(), 1, "all but the refused one");
+    let told = told(&server, "kubernetes", "FrontendNotProgrammed").await;
+    let text = "frontend 10.96.0.1:443/tcp cannot be programmed: it was told to refuse it".to_owned();
+    assert_eq!(told, [(text, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s356_a_service_with_a_health_check_port_hears_once_that_it_is_not_served() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let service = json!({
+        "metadata": { "name": "checked" },
+        "spec": {
+            "type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000,
+            "ports": [{ "port": 80 }],
+        },
+    });
+    cluster.create::<api::Service>("default", service).await.expect("a Service");
+    let memory = Memory::new();
+    let (_stop, mut progress) = start(&server, config(), &memory);
+    progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
+    let text = "health check node port 31000 of Service default/checked is not served yet: a load balancer that asks \
+                there takes every node for unhealthy";
+    let reason = "FailedToStartServiceHealthcheck";
+    assert_eq!(told(&server, "checked", reason).await, [(text.to_owned(), 1)]);
+    // Other changes of the Service say nothing new.
+    let label = json!({ "metadata": { "labels": { "a": "b" } } });
+    cluster.patch::<api::Service>("default", "checked", &label).await.expect("a label");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(events(&server, "checked", reason).await, [(text.to_owned(), 1)]);
+    assert_eq!(events(&server, "web", reason).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s322_nothing_is_written_before_the_node_has_the_ranges_that_tell_its_pods() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let memory = Memory::new();
+    let (_stop, mut progress) = start(&server, Config { detector: Detector::NodeCidr, ..config() }, &memory);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cluster.create::<api::Node>("", json!({ "metadata": { "name": "node-a" } })).await.expect("a Node");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(memory.writes(), 0, "written although nobody knows which Pods are local");
+    let ranges = json!({ "spec": { "podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"] } });
+    cluster.patch::<api::Node>("", "node-a", &ranges).await.expect("ranges");
+    progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
+    let model = memory.0.lock().expect("no panic").models[0].clone();
+    assert_eq!(model.local_pods.to_string(), "source in 10.244.0.0/24");
 }

@@ -1,5 +1,6 @@
 //! The difference between two Models, as a value that can be applied.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -28,12 +29,13 @@ impl Change {
 
     /// What turns `from` into `to`.
     pub fn between(from: &Model, to: &Model) -> Change {
+        let local = LazyCell::new(|| [from.local_endpoints(), to.local_endpoints()]);
+        let differs = |key: &Frontend, rule: &Rule| {
+            from.frontends.get(key).is_none_or(|old| old != rule && !old.agrees(&local[0], rule, &local[1]))
+        };
         let removed = from.frontends.keys().filter(|key| !to.frontends.contains_key(key)).map(|key| (*key, None));
-        let set = to
-            .frontends
-            .iter()
-            .filter(|(key, rule)| from.frontends.get(key) != Some(rule))
-            .map(|(key, rule)| (*key, Some(rule.clone())));
+        let set =
+            to.frontends.iter().filter(|(key, rule)| differs(key, rule)).map(|(key, rule)| (*key, Some(rule.clone())));
         Change {
             frontends: removed.chain(set).collect(),
             node_addresses: (from.node_addresses != to.node_addresses).then(|| to.node_addresses.clone()),

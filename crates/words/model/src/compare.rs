@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::net::IpAddr;
@@ -75,10 +76,11 @@ pub fn compare(intended: &Model, observed: &Model) -> Difference {
 }
 
 fn frontends(intended: &Model, observed: &Model) -> BTreeMap<Frontend, FrontendDifference> {
+    let local = LazyCell::new(|| [intended.local_endpoints(), observed.local_endpoints()]);
     let expected = intended.frontends.iter().filter_map(|(frontend, rule)| {
         let difference = match observed.frontends.get(frontend) {
             None => FrontendDifference::Missing(rule.clone()),
-            Some(other) if other == rule => return None,
+            Some(other) if other == rule || rule.agrees(&local[0], other, &local[1]) => return None,
             Some(other) => FrontendDifference::Different(rule.clone(), fields(rule, other)),
         };
         Some((*frontend, difference))

@@ -163,7 +163,7 @@ fn at_frontend(packet: &Packet, model: &Model, rule: &Rule, trace: &mut Trace) -
     match outcome {
         Outcome::Reject => Verdict::Reject,
         Outcome::Drop => Verdict::Drop,
-        Outcome::Pool(pool) => Verdict::Forward(forward(packet, rule, &pool.endpoints, class, trace)),
+        Outcome::Pool(pool) => Verdict::Forward(forward(packet, model, rule, &pool.endpoints, trace)),
     }
 }
 
@@ -181,15 +181,16 @@ fn allowed(source: IpAddr, sources: &Sources, trace: &mut Trace) -> bool {
     }
 }
 
-fn forward(packet: &Packet, rule: &Rule, endpoints: &[Endpoint], class: ClientClass, trace: &mut Trace) -> Forward {
+fn forward(packet: &Packet, model: &Model, rule: &Rule, endpoints: &[Endpoint], trace: &mut Trace) -> Forward {
     if let Some(affinity) = rule.affinity {
         trace.push(Step::Affinity { affinity });
     }
-    let masquerade = class.is_masqueraded(rule.masquerade);
+    let masquerade = ClientClass::of(packet, &model.local_pods).is_masqueraded(rule.masquerade);
     trace.push(Step::Masquerade { class: rule.masquerade, masquerade });
     let target = |endpoint: &Endpoint| {
         // The reply of an endpoint to itself would not pass this node's NAT (S-315).
-        let hairpin = endpoint.local && endpoint.address == packet.source;
+        let hairpin =
+            endpoint.address == packet.source && (endpoint.local || model.is_local_endpoint(endpoint.address));
         if hairpin && !masquerade {
             trace.push(Step::Hairpin { endpoint: *endpoint });
         }

@@ -14,6 +14,7 @@
 mod change;
 mod compare;
 mod eval;
+mod local;
 mod packet;
 mod provenance;
 mod rule;

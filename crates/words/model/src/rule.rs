@@ -132,7 +132,8 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The endpoint's own port.
     pub port: u16,
-    /// Whether it is on this node, and so may reach itself through a virtual address (S-315).
+    /// Whether it is on this node, and so may reach itself through a virtual address (S-315). Where endpoints of one address
+    /// disagree, it is ([`Model::local_endpoints`](crate::Model::local_endpoints)).
     pub local: bool,
     /// Its share of new connections, at least 1. Kubernetes gives every endpoint 1.
     pub weight: u16,

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Destination, Family, Frontend, Protocol};
+use model::{Destination, Family, Frontend, Outcome, Protocol, Rule};
 
 use crate::sample::{
     HOST, OUTSIDE, POD, Svc, config, here_and_there, intent, intent_of, node, node_event, service_gone, slice,
@@ -168,18 +168,100 @@ fn s317_the_oldest_service_has_a_contested_frontend() {
 #[test]
 fn s317_frontends_of_all_kinds_may_be_contested() {
     let other = || svc("other").ip("10.96.0.11").port("http", 80).born(2);
+    let (owned, older) = ("it is the cluster IP of Service default/web", "the older Service default/web has it");
     let table = [
-        ("s317_cluster_ip_and_external_ip", other().external("10.96.0.10"), "10.96.0.10:80/tcp"),
-        ("s317_cluster_ip_twice", svc("other").ip("10.96.0.10").port("http", 80).born(2), "10.96.0.10:80/tcp"),
-        ("s317_load_balancer_ip_and_external_ip", other().external("198.51.100.2"), "198.51.100.2:80/tcp"),
-        ("s317_external_ip_and_load_balancer_ip", other().ingress("198.51.100.1"), "198.51.100.1:80/tcp"),
-        ("s317_node_port", other().node_port(30080), "node:30080/tcp"),
+        ("s317_cluster_ip_and_external_ip", other().external("10.96.0.10"), "10.96.0.10:80/tcp", owned),
+        ("s317_cluster_ip_twice", svc("other").ip("10.96.0.10").port("http", 80).born(2), "10.96.0.10:80/tcp", owned),
+        ("s317_load_balancer_ip_and_external_ip", other().external("198.51.100.2"), "198.51.100.2:80/tcp", older),
+        ("s317_external_ip_and_load_balancer_ip", other().ingress("198.51.100.1"), "198.51.100.1:80/tcp", older),
+        ("s317_node_port", other().node_port(30080), "node:30080/tcp", older),
     ];
-    for (id, other, contested) in table {
+    for (id, other, contested, why) in table {
         println!("case {id}");
         let intent = intent([other.event(), web().born(1).event()]);
-        let problem = format!("Service default/other does not get {contested}: the older Service default/web has it");
-        assert_eq!(told(&intent), [problem], "{id}");
+        assert_eq!(told(&intent), [format!("Service default/other does not get {contested}: {why}")], "{id}");
+    }
+}
+
+#[test]
+fn s317_no_age_takes_another_services_cluster_ip() {
+    let thief = |name: &str| svc(name).ip("10.96.0.11").port("http", 80).born(1);
+    let table = [
+        ("s317_as_external_ip", thief("thief").external("10.96.0.10")),
+        ("s317_as_load_balancer_ip", thief("thief").ingress("10.96.0.10")),
+    ];
+    for (id, thief) in table {
+        println!("case {id}");
+        let owner = web().born(2);
+        let slices = [here_and_there(), slice("thief-1", "thief").on("10.1.0.9 node-a")];
+        let events = [thief.event(), slices[1].event(), owner.event(), slices[0].event()];
+        for events in [events.to_vec(), events.iter().rev().cloned().collect()] {
+            let mut intent = intent(events);
+            assert_eq!(verdict(&intent, POD, CLUSTER_IP), "→ 10.1.0.5 10.1.1.6", "{id}");
+            let problem =
+                "Service default/thief does not get 10.96.0.10:80/tcp: it is the cluster IP of Service default/web";
+            assert_eq!(told(&intent), [problem], "{id}");
+            // Where nobody has a cluster IP any more, it is an external IP like any other.
+            intent.apply(service_gone("web"));
+            intent.take_changes();
+            assert_eq!(verdict(&intent, POD, CLUSTER_IP), "→ 10.1.0.9*", "{id}");
+        }
+    }
+}
+
+#[test]
+fn s324_a_pool_that_only_changes_its_name_is_a_change_where_clients_are_remembered() {
+    let renamed = |service: Svc| service.with(|service| service.spec.ports[0].name = "web".to_owned());
+    let ports = |slice: crate::sample::Slice| {
+        let port = api::EndpointPort { name: Some("web".to_owned()), port: Some(8080), ..Default::default() };
+        slice.with(|slice| slice.ports.push(port))
+    };
+    let plain = svc("web").ip("10.96.0.10").port("http", 80);
+    for (service, changed) in [(plain.clone(), 0), (plain.affinity(None), 1)] {
+        let mut intent = intent([service.event(), ports(here_and_there()).event()]);
+        intent.apply(renamed(service).event());
+        let [change, _] = intent.take_changes();
+        assert_eq!(change.frontends.len(), changed);
+        let rules = intent.model(Family::V4).frontends.values();
+        let port = |rule: &Rule| match &rule.near {
+            Outcome::Pool(pool) => pool.name.port.clone(),
+            other => other.to_string(),
+        };
+        assert_eq!(rules.map(port).collect::<Vec<_>>(), ["web"], "the Model has the new name in any case");
+    }
+}
+
+#[test]
+fn s356_a_health_check_port_is_told_of_as_long_as_there_is_one() {
+    let with_port = |number| web().with(|service| service.spec.health_check_node_port = number);
+    let mut intent = intent([with_port(31000).event()]);
+    let text = "health check node port 31000 of Service default/web is not served yet: a load balancer that asks there \
+                takes every node for unhealthy";
+    assert_eq!(told(&intent), [text]);
+    intent.apply(with_port(0).event());
+    intent.take_changes();
+    assert_eq!(told(&intent), [""; 0]);
+}
+
+#[test]
+fn s322_only_a_detector_by_the_nodes_ranges_lacks_them() {
+    let without = || {
+        let mut node = node();
+        node.spec.pod_cidrs.clear();
+        Event::Node(Arc::new(node))
+    };
+    let by_node = Config { detector: crate::Detector::NodeCidr, ..config() };
+    let table = [
+        ("s322_before_the_node", by_node.clone(), None, true),
+        ("s322_node_without_ranges", by_node.clone(), Some(without()), true),
+        ("s322_node_with_ranges", by_node.clone(), Some(node_event()), false),
+        ("s322_no_detector", Config { detector: crate::Detector::None, ..config() }, Some(without()), false),
+    ];
+    for (id, config, node, lacks) in table {
+        println!("case {id}");
+        let mut intent = Intent::new(config);
+        node.into_iter().for_each(|node| intent.apply(node));
+        assert_eq!(intent.lacks_pod_ranges(), lacks, "{id}");
     }
 }
 

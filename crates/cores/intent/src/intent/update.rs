@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::{Change, Family, Frontend, Rule};
+use model::{Change, Destination, Family, Frontend, Outcome, Rule};
 
 use super::{Intent, index};
 use crate::addresses::Addresses;
 use crate::candidates::{self, candidates};
 use crate::rules::{Ingredients, port_at, rules};
-use crate::{Candidate, Problem, ServiceKey};
+use crate::{Candidate, Precedence, Problem, ServiceKey};
 
 impl Intent {
     pub(super) fn update(&mut self, family: Family, touched: &BTreeSet<Arc<ServiceKey>>) -> Change {
@@ -27,7 +27,10 @@ impl Intent {
                 let rules = computed.entry(winner).or_insert_with_key(|key| self.rules(key, family));
                 rules.remove(&frontend)
             });
-            if self.side(family).model.frontends.get(&frontend) != rule.as_ref() {
+            let before = self.side(family).model.frontends.get(&frontend);
+            if before != rule.as_ref()
+                || before.zip(rule.as_ref()).is_some_and(|(old, new)| remembers_elsewhere(old, new))
+            {
                 change.frontends.insert(frontend, rule);
             } else if let Some(rule) = rule {
                 // Equal but for its provenance, which is to name the latest version of the object.
@@ -80,9 +83,26 @@ impl Intent {
         rules(&ingredients, &Addresses::of(service).0, family)
     }
 
-    /// Who has a frontend (S-317): the oldest, then the lowest UID. Names are the last resort for objects without both.
+    /// Who has a frontend (S-317): whose cluster IP it is, else the oldest, then the lowest UID. Names are the last resort
+    /// for objects without both.
+    ///
+    /// S-317 speaks of external IPs, which anybody may write into a Service. A cluster IP is given to one Service by the
+    /// API server, and no age gives another one the right to its clients (CVE-2020-8554).
     pub(super) fn winner(&self, family: Family, frontend: Frontend) -> Option<&Arc<ServiceKey>> {
-        self.side(family).claims.claimants(frontend).iter().min_by_key(|key| (self.age(key), (*key).clone()))
+        match self.side(family).claims.claimants(frontend) {
+            [] => None,
+            [only] => Some(only),
+            several => {
+                several.iter().min_by_key(|key| (!self.is_cluster_ip(key, frontend), self.age(key), (*key).clone()))
+            }
+        }
+    }
+
+    /// Whether a frontend is at a Service's cluster IP.
+    fn is_cluster_ip(&self, key: &ServiceKey, frontend: Frontend) -> bool {
+        let Destination::Address(address) = frontend.destination else { return false };
+        let service = self.services.get(key).and_then(|known| known.service.as_ref());
+        service.is_some_and(|service| Addresses::of(service).0.cluster.iter().any(|one| one.address == address))
     }
 
     /// Smaller is older. A Service without a creation time counts as the youngest.
@@ -96,9 +116,11 @@ impl Intent {
         self.side(family).claims.contested().flat_map(move |frontend| {
             let winner = self.winner(family, frontend).expect("a contested frontend has claimants");
             let losers = self.side(family).claims.claimants(frontend).iter().filter(move |key| *key != winner);
+            let by = if self.is_cluster_ip(winner, frontend) { Precedence::ClusterIp } else { Precedence::Age };
             losers.map(move |loser| Problem::Conflict {
                 frontend,
                 winner: winner.as_ref().clone(),
+                by,
                 loser: loser.as_ref().clone(),
             })
         })
@@ -123,9 +145,21 @@ impl Intent {
         known.problems = match &known.service {
             Some(service) => {
                 let slices = known.slices.values().flat_map(|slice| candidates::problems(slice));
-                Addresses::of(service).1.into_iter().chain(slices).collect()
+                let port = Some(service.spec.health_check_node_port).filter(|port| *port != 0);
+                let unserved = port.map(|port| Problem::HealthCheckPort { service: key.as_ref().clone(), port });
+                Addresses::of(service).1.into_iter().chain(slices).chain(unserved).collect()
             }
             None => Vec::new(),
         };
     }
+}
+
+/// Whether clients are remembered under another pool than before, though they get the same endpoints. A Pool's name is
+/// no part of its equality, but frontends that are added later have to find the memory of the others (S-324).
+fn remembers_elsewhere(old: &Rule, new: &Rule) -> bool {
+    let renamed = |old: &Outcome, new: &Outcome| match (old, new) {
+        (Outcome::Pool(old), Outcome::Pool(new)) => old.name != new.name,
+        _ => false,
+    };
+    new.affinity.is_some() && (renamed(&old.near, &new.near) || renamed(&old.far, &new.far))
 }

@@ -1,11 +1,11 @@
 //! Whatever the changes and their order: the table ends as desired, and what is read back is what was planned.
 
-use model::{Change, Family, Model};
+use model::{Change, Family, Masquerade, Model, Role, Scope};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fake_kernel::FakeKernel;
-use super::models::models;
+use super::models::{frontend, models, pool, rule};
 use crate::{Image, Options, Plan, State, encode, observe, plan};
 
 fn families() -> impl Strategy<Value = Family> {
@@ -22,6 +22,27 @@ fn send(kernel: &mut FakeKernel, plan: &Plan, options: &Options) {
             panic!("{refusal}\n{plan}");
         }
     }
+}
+
+#[test]
+fn s315_who_said_that_a_shared_address_is_here_is_known_again_after_a_restart() {
+    let leading = |endpoint| rule(Role::ClusterIp, Masquerade::Never, pool("a", Scope::Cluster, &[endpoint]));
+    let (knows, does_not) = (frontend("10.96.0.1:80"), frontend("10.96.0.2:80"));
+    let frontends = [(knows, leading("10.1.0.1:80!")), (does_not, leading("10.1.0.1:80"))].into();
+    let model = Model { frontends, ..Model::empty(Family::V4) };
+    let (mut image, mut kernel) = (Image::absent(Family::V4), FakeKernel::default());
+    let all = plan(&Change::between(&image.model(), &model), &image);
+    send(&mut kernel, &all, &Options::default());
+    image.apply(&all);
+
+    let mut observed = kernel.observe(Family::V4);
+    assert!(Change::between(&observed.model(), &model).is_empty());
+    observed.name_pools(&model);
+    assert_eq!(observed, image);
+    let mut without = model.clone();
+    without.frontends.remove(&knows);
+    let steps = plan(&Change::between(&model, &without), &observed).to_string();
+    assert!(steps.contains("delete element ip maitred hairpin { 10.1.0.1 . 10.1.0.1 }"), "{steps}");
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::servers::{ask, ask_again, knock, tcp_server, udp_server};
-use crate::table::{Addresses, FAMILIES, Table, addresses, frontend, in_namespace, pool, rule};
+use crate::table::{Addresses, FAMILIES, Table, addresses, frontend, has_nft, in_namespace, pool, rule};
 
 #[test]
 fn a_cluster_ip_leads_to_its_endpoints() {
@@ -31,7 +31,9 @@ fn a_cluster_ip_leads_to_its_endpoints() {
             let answers: BTreeSet<_> = (0..40).map(|_| knock(at.socket(at.cluster_ip, 80))).collect();
             assert_eq!(answers, BTreeSet::from([Ok("one".into()), Ok("two".into())]), "{family:?}");
             assert_eq!(ask(at.socket(at.cluster_ip, 53)), Ok("dns".into()));
-            table.list();
+            if has_nft("listing after packets") {
+                table.list();
+            }
         }
     });
 }

@@ -34,6 +34,15 @@ pub fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Whether the `nft` program is here, by which some tests play somebody else.
+pub fn has_nft(test: &str) -> bool {
+    let found = Command::new("nft").arg("--version").output().is_ok();
+    if !found {
+        println!("SKIP: {test}: there is no nft program");
+    }
+    found
+}
+
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
