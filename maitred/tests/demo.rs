@@ -18,7 +18,7 @@ fn every_check_of_the_demo_holds() {
         println!("{} {}: {}", if check["ok"] == true { "ok" } else { "FAILED" }, check["name"], check["detail"]);
     }
     assert!(checks.iter().all(|check| check["ok"] == true), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(checks.len(), 19);
+    assert_eq!(checks.len(), 20);
     assert!(output.status.success());
     assert!(said["elapsed_ms"].as_f64().is_some());
 }

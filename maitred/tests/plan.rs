@@ -96,7 +96,7 @@ fn a_plan_says_what_the_proxy_would_change_and_changes_nothing() {
         });
         scene.create::<api::Node>("", node);
         let service =
-            json!({"metadata": {"name": "web"}, "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 80}]}});
+            json!({"metadata": {"name": "web"}, "spec": {"clusterIP": "10.96.0.26", "ports": [{"port": 80}]}});
         scene.create::<api::Service>("default", service);
         scene.create::<api::EndpointSlice>("default", slice(&["10.244.0.5"]));
 
@@ -105,8 +105,8 @@ fn a_plan_says_what_the_proxy_would_change_and_changes_nothing() {
         assert!(first.out.starts_with("add table ip maitred\n"), "{}", first.out);
         for line in [
             "add table ip6 maitred",
-            "add element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . none : 10.244.0.5 . 8080 }",
-            "add element ip maitred frontends { 10.96.0.10 . tcp . 80 : 0:1 }",
+            "add element ip maitred endpoints-10 { 10.96.0.26 . tcp . 80 . none : 10.244.0.5 . 8080 }",
+            "add element ip maitred frontends { 10.96.0.26 . tcp . 80 : 0:1 }",
         ] {
             assert!(first.out.lines().any(|said| said == line), "{line} is not in\n{}", first.out);
         }
@@ -127,9 +127,9 @@ fn a_plan_says_what_the_proxy_would_change_and_changes_nothing() {
 add chain ip maitred n2
 add rule ip maitred n2 meta priority set numgen random mod 2 goto pick
 add element ip maitred dispatch { 0:2 : jump n2 }
-add element ip maitred endpoints-10 { 10.96.0.10 . tcp . 80 . 0:1 : 10.244.0.6 . 8080 }
-delete element ip maitred frontends { 10.96.0.10 . tcp . 80 : 0:1 }
-add element ip maitred frontends { 10.96.0.10 . tcp . 80 : 0:2 }
+add element ip maitred endpoints-10 { 10.96.0.26 . tcp . 80 . 0:1 : 10.244.0.6 . 8080 }
+delete element ip maitred frontends { 10.96.0.26 . tcp . 80 : 0:1 }
+add element ip maitred frontends { 10.96.0.26 . tcp . 80 : 0:2 }
 6 steps would be carried out
 ";
         assert_eq!(scene.plan(), Said { code: Some(2), out: next.to_owned(), err: String::new() });

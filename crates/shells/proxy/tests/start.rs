@@ -209,13 +209,13 @@ async fn s361_a_family_that_fails_does_not_keep_the_other_from_being_served() {
         let failed = |progress: &proxy::Progress| progress.error.is_some();
         let text = progress.wait_for(failed).await.expect("the proxy runs").error.clone().expect("it failed");
         assert!(text.contains(&format!("{broken:?}: it was told to fail")), "{text}");
-        let served = if broken == Family::V4 { 0 } else { 2 };
+        let served = if broken == Family::V4 { 0 } else { 4 };
         assert_eq!(memory.frontends(), served, "the Services are of IPv4");
         progress.wait_for(|progress| progress.programmed).await.expect("what fails lastingly is not waited for");
 
         memory.0.lock().expect("no panic").broken = None;
         progress.wait_for(|progress| progress.error.is_none()).await.expect("the proxy runs");
-        until("what failed", || memory.frontends() == 2).await;
+        until("what failed", || memory.frontends() == 4).await;
     }
 }
 
@@ -252,7 +252,7 @@ async fn s361_a_frontend_that_the_kernel_refuses_is_told_of_and_the_others_are_s
     memory.0.lock().expect("no panic").refused = Some(refused);
     let (_stop, mut progress) = start(&server, config(), &memory);
     progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
-    assert_eq!(memory.frontends(), 1, "all but the refused one");
+    assert_eq!(memory.frontends(), 3, "all but the refused one");
     let told = told(&server, "kubernetes", "FrontendNotProgrammed").await;
     let text = "frontend 10.96.0.1:443/tcp cannot be programmed: it was told to refuse it".to_owned();
     assert_eq!(told, [(text, 1)]);

@@ -40,6 +40,24 @@ pub(super) fn balancing(scene: &mut Scene) -> anyhow::Result<Seen> {
     Ok(Seen::new(ok, format!("answers by Pod: {}", texts.join(", "))).took(took))
 }
 
+/// Both protocols by both families; the endpoint sees the client by the family that it used.
+pub(super) fn dual_stack(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let client = scene.pod("web-0")?;
+    let mut ok = true;
+    let mut texts = Vec::new();
+    for (protocol, port) in [("TCP", 80), ("UDP", 7)] {
+        for to in scene.cluster_ips("web", port)? {
+            let outcome = match protocol {
+                "TCP" => lab::http_get(&client, to, PATIENCE)?,
+                _ => lab::udp_ask(&client, to, PATIENCE)?,
+            };
+            ok &= matches!(&outcome, Outcome::Answer { answer, .. } if answer.client.is_ipv4() == to.is_ipv4());
+            texts.push(format!("{protocol} {to} {outcome}"));
+        }
+    }
+    Ok(Seen::new(ok && texts.len() == 4, texts.join(", ")))
+}
+
 /// Whether the counts are those of a fair choice; an unlucky sample is taken once more, twice as large.
 fn even(client: &lab::Namespace, to: SocketAddr, counts: &[u64]) -> anyhow::Result<bool> {
     if distribution::is_uniform(counts) {

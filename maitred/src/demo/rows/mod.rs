@@ -36,6 +36,7 @@ type Row = fn(&mut Scene) -> anyhow::Result<Seen>;
 /// Name, what is done, and how.
 const ROWS: &[(&str, &str, Row)] = &[
     ("clusterip-balancing", "a Service over 3 Pods on 3 nodes, 600 connections per family", balancing::balancing),
+    ("dual-stack", "the same Service by both families and both protocols", balancing::dual_stack),
     ("readiness-off", "one Pod's readiness probe, once a second, begins to fail", readiness::off),
     ("readiness-on", "and succeeds again", readiness::on),
     ("rolling-replacement", "3 Pods replaced one by one under 1000 requests", readiness::rolling),

@@ -209,7 +209,12 @@ impl World {
     /// Neither processes, nor links, nor files of Pods are left.
     pub fn assert_nothing_left(&self) {
         let dir = self.dir.path().to_string_lossy().into_owned();
-        self.eventually("all processes have ended", || processes_with(&dir).is_empty().then_some(()));
+        let begun = Instant::now();
+        while let Some(pid) = processes_with(&dir).first() {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "a process has not ended: {status}\n{}", self.complaints());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.eventually("all links are gone", || {
             let links = self.namespace.links().links().expect("links");
             links.iter().all(|link| link.name == "lo").then_some(())
