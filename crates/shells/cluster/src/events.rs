@@ -59,7 +59,7 @@ impl Recorder {
             self.cluster.send::<Value>(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await
         };
         if let Err(error) = written {
-            tracing::warn!(error = %error.source, reason, message, "an Event was not written");
+            tracing::warn!(%error, reason, message, "an Event was not written");
         }
     }
 

@@ -75,7 +75,7 @@ pub async fn discover(cluster: &Cluster) -> Result<Vec<Kind>, RequestError> {
         match kinds_of(cluster, name, version).await {
             Ok(found) => kinds.extend(found),
             Err(error) => {
-                tracing::warn!(group = name, error = %error.source, "an API group does not say what it serves")
+                tracing::warn!(group = name, %error, "an API group does not say what it serves")
             }
         }
     }

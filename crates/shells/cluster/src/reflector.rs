@@ -169,7 +169,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
             let listed = listed.map_err(|_| End::Failed(format!("no answer to a list in {LIST:?}")))?;
             let page = listed.map_err(|error| match error.code() {
                 Some(410) => End::Expired,
-                _ => End::Failed(format!("{error}: {}", error.source)),
+                _ => End::Failed(error.to_string()),
             })?;
             for object in page.items {
                 seen.insert(self.metadata(&object).key());

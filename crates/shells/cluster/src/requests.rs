@@ -17,9 +17,8 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{method} {path}")]
+/// Why a request failed. Its text holds what the server said, without what only programs read.
+#[derive(Debug)]
 pub struct RequestError {
     /// The HTTP method.
     pub method: Method,
@@ -28,6 +27,23 @@ pub struct RequestError {
     /// What the server or the transport said.
     pub source: Box<kube::Error>,
 }
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {}: ", self.method, self.path)?;
+        match self.source.as_ref() {
+            kube::Error::Api(status) if !status.message.is_empty() => out.write_str(&status.message),
+            other => {
+                let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source());
+                let texts: Vec<String> = causes.map(ToString::to_string).collect();
+                out.write_str(&texts.join(": "))
+            }
+        }
+    }
+}
+
+/// It has no source: its text says all of it.
+impl std::error::Error for RequestError {}
 
 impl RequestError {
     /// The HTTP code, if the server answered.

@@ -110,8 +110,7 @@ fn serve(agent: &UnixStream, children: &Children) {
             Ok(Request::Run { id, process }) => children.run(id, &process),
             Ok(Request::Abandon { id }) => children.abandon(id),
             Ok(Request::Signal { container, signal, session }) => children.signal(&container, signal, session),
-            // As this is init, the kernel kills all others.
-            Ok(Request::End) => std::process::exit(0),
+            Ok(Request::End) => detached::exit_at_once(),
             Err(error) => eprintln!("a request was not understood: {error}: {line}"),
         }
     }

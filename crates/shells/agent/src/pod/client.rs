@@ -16,6 +16,8 @@ use crate::parent::protocol::{COMPLAINTS, Known, Report, Request, SOCKET};
 
 /// How long a new parent may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long one may take that should have answered long ago.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A connection to a Pod's parent process.
 #[derive(Debug)]
@@ -41,8 +43,12 @@ pub(super) enum ClientError {
     },
 }
 
-/// Starts a parent process for the Pod with this directory.
-pub(super) fn start(command: &ParentCommand, dir: &Path, network: Option<&Namespace>) -> Result<(), ClientError> {
+/// Starts a parent process for the Pod with this directory. One that was started before and answered too late is ended.
+pub(super) async fn start(command: &ParentCommand, dir: &Path, network: Option<&Namespace>) -> Result<(), ClientError> {
+    let (inbox, _unheard) = mpsc::channel(1);
+    if let Ok(Ok((mut late, _))) = tokio::time::timeout(LATE, Client::connect(dir, 0, &inbox)).await {
+        let _ = late.send(&Request::End).await;
+    }
     let starting = |source| ClientError::Start(NamespaceError::Spawn { program: "the parent".to_owned(), source });
     let _ = std::fs::remove_file(dir.join(SOCKET));
     let complaints = std::fs::File::create(dir.join(COMPLAINTS)).map_err(starting)?;

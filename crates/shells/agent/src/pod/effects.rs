@@ -61,7 +61,7 @@ impl Task {
             (Some(attached), addresses)
         };
         self.files.keep_setup(&self.setup(&addresses))?;
-        client::start(&shared.config.parent, &self.files.dir, network.as_ref())?;
+        client::start(&shared.config.parent, &self.files.dir, network.as_ref()).await?;
         self.connections += 1;
         self.client = Some(Client::await_new(&self.files.dir, self.connections, &self.inbox).await?);
         Ok(addresses)

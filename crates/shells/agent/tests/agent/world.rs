@@ -136,7 +136,7 @@ impl World {
         let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let answer =
             self.server.block_on(async move { cluster.send::<Value>(method, &path, media, body.as_ref()).await });
-        answer.map_err(|error| format!("{error}: {}", error.source))
+        answer.map_err(|error| error.to_string())
     }
 
     pub fn create_pod(&self, name: &str, spec: Value) -> Value {
