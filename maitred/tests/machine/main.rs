@@ -1,7 +1,8 @@
-//! What maitred finds on a machine (`check`), what it takes away again (`cleanup`).
+//! What maitred finds on a machine (`check`), what it takes away again (`cleanup`), and how systemd runs it (`deploy/`).
 
 mod check;
 mod cleanup;
+mod units;
 
 use std::process::Command;
 
