@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Agent(Agent),
     /// Say how what runs on this machine is
     Status(Status),
+    /// Look whether this machine can do what maitred wants of it, and say what to do if not
+    Check(crate::check::Options),
+    /// Remove what maitred left on this machine: rules, routes, links; never data
+    Cleanup(crate::cleanup::Options),
     /// Show what maitred does, on a lab of network namespaces of this machine
     Demo(Demo),
     /// Answer every connection by who this is and whom it sees: something to put behind a Service

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod agent;
+mod check;
+mod cleanup;
 mod cli;
 mod demo;
 mod dns;
@@ -35,6 +37,12 @@ fn main() -> ExitCode {
         cli::Command::Status(options) => status::run(&options),
         cli::Command::EchoServer(options) => echo::run(options),
         cli::Command::PodParent { dir } => agent::pod_parent(&dir),
+        cli::Command::Check(options) => match check::run(&options) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
+        cli::Command::Cleanup(options) => cleanup::run(&options),
         cli::Command::Demo(options) => match demo::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

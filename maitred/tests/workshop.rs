@@ -11,7 +11,20 @@ use serde_json::Value;
 const GROUPS: [&[&str]; 4] = [
     &["api", "model"],
     &["schema", "intent", "ipam", "kinds", "patch", "slices", "lifecycle", "pods", "nft", "zone", "explain"],
-    &["store", "kernel", "control", "cluster", "runloop", "apiserver", "controllers", "proxy", "dns", "agent", "lab"],
+    &[
+        "store",
+        "kernel",
+        "control",
+        "cluster",
+        "runloop",
+        "apiserver",
+        "controllers",
+        "proxy",
+        "dns",
+        "agent",
+        "preflight",
+        "lab",
+    ],
     &["maitred"],
 ];
 const BACKENDS: [&str; 4] = ["nft", "iptables", "ipvs", "ebpf"];

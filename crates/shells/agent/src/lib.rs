@@ -22,8 +22,11 @@ mod paths;
 mod pod;
 mod ranges;
 mod routes;
+mod traces;
 
 pub use config::{Config, ParentCommand};
 pub use dns_slices::DnsEndpoint;
 pub use driver::{AgentError, Running, Status, start};
 pub use parent::{ParentError, pod_parent};
+pub use routes::PROTOCOL as ROUTE_PROTOCOL;
+pub use traces::{PodParent, PodTrace, is_pod_link, pods};

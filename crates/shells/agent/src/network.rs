@@ -15,10 +15,14 @@ use kernel::netns::{Namespace, NamespaceError};
 
 const ETH0: &str = "eth0";
 
+/// What the names of the nodes' ends of Pods' links are made of: this, and so many digits of the Pod's uid.
+pub(crate) const POD_LINK: &str = "mt";
+pub(crate) const POD_LINK_DIGITS: usize = 12;
+
 /// The name of the node's end of a Pod's link, from the Pod's uid.
 pub(crate) fn link_name(uid: &str) -> String {
-    let digits: String = uid.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
-    format!("mt{digits}")
+    let digits: String = uid.chars().filter(char::is_ascii_alphanumeric).take(POD_LINK_DIGITS).collect();
+    format!("{POD_LINK}{digits}")
 }
 
 /// Joins a new Pod network to the node.

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use kernel::links::{LinkError, Links, Route};
 
 /// Marks our routes among the machine's (`rtm_protocol`; the numbers above 128 are free for local use).
-pub(crate) const PROTOCOL: u8 = 157;
+pub const PROTOCOL: u8 = 157;
 const LOOPBACK: &str = "lo";
 
 /// What routes are wanted, and which cannot be.

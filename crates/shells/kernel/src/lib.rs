@@ -1,6 +1,7 @@
 //! Every system call and all `unsafe` code of maitred: it moves bytes between values and the kernel, and decides
 //! nothing. What a rule or a route should be is said by the caller.
 
+pub mod chains;
 pub mod conntrack;
 pub mod detached;
 pub mod links;

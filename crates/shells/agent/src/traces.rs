@@ -1,0 +1,125 @@
+//! What an agent and its Pods leave on a machine, and how it is known as theirs: for `maitred check` and `maitred cleanup`.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::network::{POD_LINK, POD_LINK_DIGITS, link_name};
+use crate::parent::protocol::{Request, SOCKET};
+
+/// How long a Pod's parent may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether a link of this name is the node's end of a Pod's link.
+pub fn is_pod_link(name: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.strip_prefix(POD_LINK).is_some_and(|digits| digits.len() == POD_LINK_DIGITS && digits.bytes().all(is_digit))
+}
+
+/// A Pod's directory, and whether the Pod still runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodTrace {
+    /// The Pod's uid.
+    pub uid: String,
+    /// Where its state lies.
+    pub dir: PathBuf,
+    /// Its parent process, if that lives: its number, where it can be seen from here.
+    pub parent: Option<PodParent>,
+}
+
+/// A Pod's parent process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodParent {
+    /// Its number; 0 if it cannot be seen from here.
+    pub pid: u32,
+}
+
+/// The Pods of an agent with this run directory, by uid; none if there is no directory.
+pub fn pods(run_dir: &Path) -> io::Result<Vec<PodTrace>> {
+    let entries = match std::fs::read_dir(run_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut pods = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let (Ok(uid), dir) = (entry.file_name().into_string(), entry.path()) else { continue };
+        if entry.file_type()?.is_dir() {
+            pods.push(PodTrace { uid, parent: parent(&dir)?, dir });
+        }
+    }
+    pods.sort_by(|a, b| a.uid.cmp(&b.uid));
+    Ok(pods)
+}
+
+/// The parent that listens in a Pod's directory.
+fn parent(dir: &Path) -> io::Result<Option<PodParent>> {
+    match UnixStream::connect(dir.join(SOCKET)) {
+        Ok(stream) => Ok(Some(PodParent { pid: kernel::peer::of(&stream)?.pid })),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl PodTrace {
+    /// The name of the node's end of the Pod's link.
+    pub fn link(&self) -> String {
+        link_name(&self.uid)
+    }
+
+    /// Kills all that runs in the Pod, and forgets its state. Its output stays.
+    pub fn remove(&self) -> io::Result<()> {
+        if self.parent.is_some() {
+            self.end()?;
+        }
+        match std::fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let mut stream = UnixStream::connect(self.dir.join(SOCKET))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut line = serde_json::to_vec(&Request::End)?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        let begun = Instant::now();
+        while parent(&self.dir)?.is_some() {
+            if begun.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pod_links_are_known_by_their_names_and_nothing_else_is() {
+        assert!(is_pod_link(&link_name("1f0c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b")));
+        for other in ["mt0", "mtu-test", "mt1f0c2a345b6", "mt1f0c2a345b6d4", "mt1f0c2a345b6g", "eth0", "lo", ""] {
+            assert!(!is_pod_link(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pod_whose_parent_is_dead_is_listed_without_one_and_can_be_removed() {
+        let dir = std::env::temp_dir().join(format!("mt-{}-traces", std::process::id()));
+        std::fs::create_dir_all(dir.join("uid-1")).expect("a directory");
+        std::fs::write(dir.join("uid-1/state.json"), "{}").expect("a file");
+        drop(std::os::unix::net::UnixListener::bind(dir.join("uid-1").join(SOCKET)).expect("a socket"));
+        let found = pods(&dir).expect("a list");
+        assert_eq!(found, [PodTrace { uid: "uid-1".to_owned(), dir: dir.join("uid-1"), parent: None }]);
+        found[0].remove().expect("it is there");
+        found[0].remove().expect("twice is as once");
+        assert_eq!(pods(&dir).expect("a list"), []);
+        std::fs::remove_dir(&dir).expect("it is empty");
+        assert_eq!(pods(&dir).expect("no directory is no error"), []);
+    }
+}

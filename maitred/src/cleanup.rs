@@ -1,0 +1,72 @@
+//! `maitred cleanup`: removes what maitred left on this machine, and nothing else.
+//!
+//! ```text
+//!   look ──► Traces ──► one line each ──► remove       (--dry-run stops before the last)
+//! ```
+//!
+//! What is ours is known by its name (tables, Pods' links), its mark (routes) or its place (the run directory). Data is never
+//! touched, neither is Pods' output. Twice is as once.
+
+mod trace;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use trace::look;
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Where control sockets and the Pods' state lie
+    #[arg(long, value_name = "DIR", default_value = "/run/maitred")]
+    pub(crate) run_dir: PathBuf,
+    /// End Pods that still run, and forget their state, too
+    #[arg(long)]
+    pub(crate) pods: bool,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do it though maitred runs here; it may put back what is removed
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    refuse_beside_a_living_one(options)?;
+    let traces = look(&options.run_dir, options.pods)?;
+    let mut failed = 0;
+    for trace in &traces.ours {
+        if options.dry_run {
+            println!("would remove {trace}");
+        } else if let Err(error) = trace.remove() {
+            failed += 1;
+            eprintln!("maitred: cannot remove {trace}: {error:#}");
+        } else {
+            println!("removed {trace}");
+        }
+    }
+    if traces.ours.is_empty() {
+        println!("nothing of maitred is here");
+    }
+    if traces.running_pods > 0 {
+        let count = traces.running_pods;
+        let (run, them) = if count == 1 { ("Pod runs", "it") } else { ("Pods run", "them") };
+        println!("{count} {run} on; `maitred cleanup --pods` ends {them}");
+    }
+    match failed {
+        0 => Ok(()),
+        count => bail!("{count} of {} could not be removed", traces.ours.len()),
+    }
+}
+
+/// A process that runs would put its rules back, or lose what it stands on.
+fn refuse_beside_a_living_one(options: &Options) -> anyhow::Result<()> {
+    let holders = control::holders(&options.run_dir)
+        .with_context(|| format!("cannot see who runs by the control sockets in {}", options.run_dir.display()))?;
+    if holders.is_empty() || options.force || options.dry_run {
+        return Ok(());
+    }
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    bail!("still running here: {}; stop it first, or say --force", names.join(", "))
+}
