@@ -9,7 +9,7 @@
 
 mod trace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -30,6 +30,13 @@ pub(crate) struct Options {
     /// Do it though maitred runs here; it may put back what is removed
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+impl Options {
+    /// Everything that is maitred's, Pods included.
+    pub(crate) fn everything(run_dir: &Path) -> Options {
+        Options { run_dir: run_dir.to_owned(), pods: true, dry_run: false, force: false }
+    }
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {

@@ -55,6 +55,12 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct Up {
+    /// When it ends, remove its rules, routes and Pods from this machine; data stays
+    #[arg(long)]
+    pub(crate) cleanup: bool,
+    /// Start although this check of `maitred check` fails; may be given several times
+    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    pub(crate) tolerate: Vec<String>,
     #[command(flatten)]
     pub(crate) server: Server,
     #[command(flatten)]

@@ -4,21 +4,41 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use anyhow::bail;
 use apiserver::Identity;
+use preflight::Verdict;
 use serde_json::json;
 
-use crate::{cli, node, server, status};
+use crate::{check, cleanup, cli, node, server, status};
 
 pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
     let ranges = [options.server.service_cluster_ip_range.clone(), options.server.cluster_cidr.clone()].concat();
     let settings =
         node::Settings::new(&options.node, &options.server.run_dir, &options.server.cluster_domain, &ranges)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(&options, &settings))
+    runtime.block_on(serve(&options, &settings))?;
+    match options.cleanup {
+        true => cleanup::run(&cleanup::Options::everything(&options.server.run_dir)),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a machine on which this would not work, or would break what works.
+fn check(options: &cli::Up) -> anyhow::Result<()> {
+    let mut wanted = check::wanted(&options.server, &options.node);
+    wanted.tolerated.extend(options.tolerate.iter().cloned());
+    let findings = preflight::check(&wanted);
+    if preflight::passes(&findings) {
+        return Ok(());
+    }
+    let in_the_way: Vec<_> = findings.into_iter().filter(|finding| finding.verdict == Verdict::Bad).collect();
+    eprint!("{}", preflight::text(&in_the_way));
+    bail!("this machine is not ready; --tolerate CHECK starts all the same, `maitred check` tells everything")
 }
 
 async fn serve(options: &cli::Up, settings: &node::Settings) -> anyhow::Result<()> {
     let socket = status::hold(&options.server.run_dir, "up")?;
+    check(options)?;
     let mut server = server::start(&options.server).await?;
     let cluster = |component: &str| cluster::in_process(server.api.client(Identity::component(component)));
     let mut node = node::start(settings, cluster).await?;

@@ -44,16 +44,15 @@ impl Machine {
     }
 
     fn up(&self) -> Program {
-        let (data, logs) = (self.data().to_string_lossy(), self.data().join("logs"));
-        let mut up = self.spawn(&[
-            "up",
-            "--node-name=one",
-            "--allow-root-pods",
-            &format!("--data-dir={data}"),
-            &format!("--log-dir={}", logs.display()),
-        ]);
+        let mut up = self.up_with(&[]);
         up.wait_for_output("is ready", PATIENCE).expect("it comes up");
         up
+    }
+
+    fn up_with(&self, more: &[&str]) -> Program {
+        let (data, logs) = (self.data().to_string_lossy(), self.data().join("logs"));
+        let (data, logs) = (format!("--data-dir={data}"), format!("--log-dir={}", logs.display()));
+        self.spawn(&[&["up", "--node-name=one", "--allow-root-pods", &data, &logs], more].concat())
     }
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
@@ -139,5 +138,46 @@ fn a_second_one_on_the_machine_is_refused_and_changes_nothing() {
         assert_eq!((&said[0]["role"], &said[0]["agent"]["node"]), (&json!("up"), &json!("one")));
         assert_eq!((&said[0]["dns"]["serving"], &said[0]["proxy"]["programmed"]), (&json!(true), &json!(true)));
         drop(up);
+    });
+}
+
+#[test]
+fn with_cleanup_nothing_stays_but_data() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let mut up = machine.up_with(&["--cleanup"]);
+        up.wait_for_output("is ready", PATIENCE).expect("it comes up");
+        machine.create("pods", web());
+        let links = || machine.host.links().links().expect("links").into_iter().map(|link| link.name);
+        let begun = Instant::now();
+        while !links().any(|name| name.starts_with("mt")) {
+            assert!(begun.elapsed() < PATIENCE, "the Pod has no link");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let ended = up.stop(PATIENCE).expect("it ends by SIGTERM");
+        assert!(ended.success(), "{}", up.output());
+        for removed in
+            ["removed the nftables table ip maitred\n", "removed the nftables table ip6 maitred-pods", "removed Pod "]
+        {
+            assert!(up.output().contains(removed), "{removed} is not in\n{}", up.output());
+        }
+        assert_eq!(links().collect::<Vec<_>>(), ["lo", "eth0"]);
+        assert!(machine.data().join("store").exists(), "data stays");
+    });
+}
+
+#[test]
+fn a_machine_that_is_not_ready_is_refused_with_what_to_do() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let address = machine.host.ips().v4.expect("an IPv4 address");
+        let taken = machine.host.run(|| std::net::TcpListener::bind((address, 53))).expect("it is entered");
+        let mut up = machine.up_with(&[]);
+        assert!(!up.wait(PATIENCE).expect("it ends").success());
+        let said = up.output();
+        assert!(said.contains(&format!("✗ port: TCP {address}:53 for DNS")), "{said}");
+        assert!(said.contains("--dns-port") && said.contains("this machine is not ready"), "{said}");
+        assert!(!machine.data().join("store").exists(), "it has not begun");
+        drop(taken);
     });
 }

@@ -62,7 +62,8 @@ impl Machine {
         let machine = Machine::new();
         let programmed = machine.namespace.run(|| {
             let change = Change { local_pods: Some(LocalPods::Interface("eth0".to_owned())), ..Change::default() };
-            proxy::Nftables::open()?.apply(&[change.clone(), change])
+            let mut dataplane = proxy::Nftables::open()?;
+            model::Family::ALL.iter().try_for_each(|family| dataplane.apply(*family, &change).map(drop))
         });
         programmed.expect("it is entered").expect("the kernel takes the rules");
         machine.add_table(TableFamily::Ip, "maitred-pods");

@@ -5,7 +5,7 @@
 //!            └───────────────────────────────────┘                 each ✗ and ! with what to do
 //! ```
 //!
-//! [`facts`] asks the kernel and leaves nothing behind: rules are tried in a network namespace that goes at once. [`judge`] is
+//! [`facts`] asks the kernel and leaves nothing behind: rules are tried in a network namespace that goes at once. [`judge()`] is
 //! a function of values and knows what is good. What cannot be found out, for lack of rights say, is said to be unknown.
 
 pub mod facts;

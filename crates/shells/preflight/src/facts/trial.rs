@@ -45,18 +45,15 @@ fn in_throw_away_namespace(body: impl FnOnce() -> Result<(), String> + Send) -> 
 
 /// Writes a Model and reads it back.
 fn program(model: &Model) -> Result<(), String> {
-    let empty = Family::ALL.map(Model::empty);
     let change = Change::between(&Model::empty(model.family), model);
-    let changes = empty.clone().map(|one| if one.family == model.family { change.clone() } else { Change::default() });
     let mut dataplane = Nftables::open().map_err(|error| runloop::chain(&error))?;
-    let applied = dataplane.apply(&changes).map_err(|error| runloop::chain(&error))?;
-    if let Some((_, reason)) = applied.unserved.first() {
-        return Err(reason.clone());
+    let applied = dataplane.apply(model.family, &change).map_err(|error| runloop::chain(&error))?;
+    if let Some(unserved) = applied.unserved.first() {
+        return Err(unserved.why.clone());
     }
     let mut fresh = Nftables::open().map_err(|error| runloop::chain(&error))?;
-    let observed = fresh.observe().map_err(|error| runloop::chain(&error))?;
-    let same = observed.iter().any(|one| one == model);
-    if same { Ok(()) } else { Err("the kernel reads back other rules than were written".to_owned()) }
+    let observed = fresh.observe_family(model.family).map_err(|error| runloop::chain(&error))?;
+    if observed == *model { Ok(()) } else { Err("the kernel reads back other rules than were written".to_owned()) }
 }
 
 /// A Model that needs every mechanism: dispatch by number of endpoints, source ranges, affinity, near and far clients, each
