@@ -9,6 +9,25 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::Cluster;
 
+/// What a library said, with its causes, on one line: a parser of YAML draws pictures below.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OneLine(String);
+
+impl OneLine {
+    fn of(error: &dyn std::error::Error) -> OneLine {
+        let chain = std::iter::successors(Some(error), |error| error.source());
+        let mut said: Vec<String> = Vec::new();
+        for text in chain.filter_map(|error| error.to_string().lines().next().map(str::to_owned)) {
+            // Some repeat their cause, others leave it to the reader of the chain.
+            if said.last().is_none_or(|last| !last.contains(&text)) {
+                said.push(text);
+            }
+        }
+        OneLine(said.join(": "))
+    }
+}
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -18,7 +37,7 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<kube::config::KubeconfigError>,
+        source: OneLine,
     },
     /// The client certificate in it is too old.
     #[error(
@@ -44,7 +63,10 @@ pub enum ConnectError {
 
 /// A client of the API server that a kubeconfig file names.
 pub async fn kubeconfig(path: &Path) -> Result<Cluster, ConnectError> {
-    let unusable = |source| ConnectError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
+    let unusable = |error: kube::config::KubeconfigError| ConnectError::Kubeconfig {
+        path: path.to_owned(),
+        source: OneLine::of(&error),
+    };
     let file = Kubeconfig::read_from(path).map_err(unusable)?;
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(unusable)?;
     if let Some(since) = end_of_certificate(&config).filter(|end| *end < Timestamp::now()) {
