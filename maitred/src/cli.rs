@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
+use jiff::SignedDuration;
 
 /// Where control sockets lie.
 const RUN_DIR: &str = "/run/maitred";
@@ -195,6 +196,9 @@ pub(crate) struct Server {
     /// Domain of the cluster's DNS names
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
     pub(crate) cluster_domain: String,
+    /// How long an Event is kept after it was last told
+    #[arg(long, value_name = "DURATION", default_value = "1h0m0s", value_parser = positive_duration)]
+    pub(crate) event_ttl: SignedDuration,
 }
 
 #[derive(Args, Debug)]
@@ -289,6 +293,13 @@ pub(crate) enum DetectLocal {
     BridgeInterface,
     /// By the prefix of --pod-interface-name-prefix
     InterfaceNamePrefix,
+}
+
+fn positive_duration(text: &str) -> Result<SignedDuration, String> {
+    match text.parse::<SignedDuration>() {
+        Ok(duration) if duration.is_positive() => Ok(duration),
+        _ => Err(format!("{text:?} is no duration; write one such as 1h0m0s or 90s")),
+    }
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {

@@ -1,12 +1,14 @@
 //! `maitred server`: the API and the controllers.
 
 mod addresses;
+mod ports;
+mod ranges;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use apiserver::credentials;
 use apiserver::{ApiServer, Config, Identity};
 use serde_json::json;
@@ -66,7 +68,8 @@ impl Running {
 
 /// Starts the API and the controllers in the caller's runtime.
 pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
-    check_ranges(options)?;
+    ranges::check(options)?;
+    pod_pools(options)?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: is another server running there? Choose another place by --listen",
@@ -74,12 +77,14 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
         )
     })?;
     let listen = listener.local_addr()?;
+    // The store is held by one process: whoever cannot have it must not write credentials beside it, either.
+    let store = store::Embedded::open(&options.data_dir.join("store"))
+        .with_context(|| format!("cannot use the data directory {} (--data-dir)", options.data_dir.display()))?;
     let advertise = addresses::advertise(options, listen.ip())?;
     let names = addresses::names(options, &advertise);
     let url_host = advertise.first().copied().unwrap_or(listen.ip());
     let url = format!("https://{}", SocketAddr::new(url_host, listen.port()));
     let credentials = credentials::ensure(&options.data_dir, &names, &url)?;
-    let store = store::Embedded::open(&options.data_dir.join("store"))?;
     let config = Config {
         service_ranges: options.service_cluster_ip_range.clone(),
         node_ports: options.service_node_port_range.clone(),
@@ -88,7 +93,7 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
     };
     let api = ApiServer::start(Arc::new(store), config).await?;
     let cluster_for = |component: &str| cluster::in_process(api.client(Identity::component(component)));
-    let controllers = controllers::start(cluster_for, settings(options)?);
+    let controllers = controllers::start(cluster_for, settings(options, &api)?);
     let stop = CancellationToken::new();
     let listening = {
         let (api, stop) = (api.clone(), stop.clone());
@@ -98,19 +103,24 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
     Ok(Running { api, url, kubeconfig, controllers, stop, listening })
 }
 
-fn settings(options: &cli::Server) -> anyhow::Result<controllers::Settings> {
+fn settings(options: &cli::Server, api: &ApiServer) -> anyhow::Result<controllers::Settings> {
+    let ports = controllers::Ports {
+        keys: Arc::new(ports::Keys(api.clone())),
+        range: options.service_node_port_range.clone(),
+        period: controllers::PORTS_PERIOD_DEFAULT,
+    };
     Ok(controllers::Settings {
-        pod_pools: controllers::pod_pools(&options.cluster_cidr).context("--cluster-cidr")?,
+        pod_pools: pod_pools(options)?,
         node_grace: jiff::SignedDuration::from_secs(options.node_monitor_grace_period.into()),
         service_ranges: options.service_cluster_ip_range.clone(),
+        event_ttl: options.event_ttl,
+        ports: Some(ports),
         ..controllers::Settings::default()
     })
 }
 
-fn check_ranges(options: &cli::Server) -> anyhow::Result<()> {
-    match options.service_cluster_ip_range.as_slice() {
-        [_] => Ok(()),
-        [a, b] if a.addr().is_ipv4() != b.addr().is_ipv4() => Ok(()),
-        _ => bail!("--service-cluster-ip-range: give one range, or one of each IP family"),
-    }
+/// What nodes' Pod ranges are taken from.
+fn pod_pools(options: &cli::Server) -> anyhow::Result<Vec<controllers::Pool>> {
+    controllers::pod_pools(&options.cluster_cidr)
+        .context("--cluster-cidr is too small: choose a /24 of IPv4 and a /64 of IPv6, or larger")
 }

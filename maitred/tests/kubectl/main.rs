@@ -11,6 +11,7 @@ mod discover;
 mod events;
 mod get;
 mod patch;
+mod refusals;
 mod replace;
 mod wait;
 mod watch;

@@ -21,11 +21,6 @@ pub(crate) fn later(text: &str, seconds: i64) -> String {
     }
 }
 
-/// Whether `text` is an RFC 3339 timestamp, with or without a fraction of a second.
-pub(crate) fn is_time(text: &str) -> bool {
-    text.parse::<Timestamp>().is_ok()
-}
-
 /// Two units at most, and only while the smaller one tells something.
 pub(crate) fn human(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();

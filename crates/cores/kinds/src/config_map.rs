@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::fields::Mistakes;
-use crate::shape::{Fields, METADATA, Shape, TEXT_MAP};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, json, metadata, number, syntax};
 
 /// Most bytes of all values together.
@@ -25,22 +24,9 @@ static FACTS: Facts = Facts {
     has_status: false,
 };
 
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    ("data", TEXT_MAP),
-    ("binaryData", TEXT_MAP),
-    ("immutable", Shape::Bool),
-];
-
 impl Kind for ConfigMap {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {

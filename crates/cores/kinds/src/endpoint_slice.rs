@@ -9,7 +9,6 @@ use serde_json::Value;
 pub(crate) use self::validate::check_protocol;
 use crate::fields::Mistakes;
 use crate::json::{self, items, text};
-use crate::shape::{Fields, METADATA, OBJECT_REFERENCE, Shape, TEXT_MAP, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata};
 
 /// `discovery.k8s.io/v1 EndpointSlice`.
@@ -28,47 +27,9 @@ static FACTS: Facts = Facts {
     has_status: false,
 };
 
-const HINTS: Shape = Shape::List(&Shape::Object(&[("name", Shape::Text)]));
-
-/// A port of an EndpointSlice or of Endpoints.
-pub(crate) const PORT: Shape = Shape::Object(&[
-    ("name", Shape::Text),
-    ("protocol", Shape::Text),
-    ("port", Shape::Int32),
-    ("appProtocol", Shape::Text),
-]);
-
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    ("addressType", Shape::Text),
-    (
-        "endpoints",
-        Shape::List(&Shape::Object(&[
-            ("addresses", TEXTS),
-            (
-                "conditions",
-                Shape::Object(&[("ready", Shape::Bool), ("serving", Shape::Bool), ("terminating", Shape::Bool)]),
-            ),
-            ("hostname", Shape::Text),
-            ("targetRef", OBJECT_REFERENCE),
-            ("deprecatedTopology", TEXT_MAP),
-            ("nodeName", Shape::Text),
-            ("zone", Shape::Text),
-            ("hints", Shape::Object(&[("forZones", HINTS), ("forNodes", HINTS)])),
-        ])),
-    ),
-    ("ports", Shape::List(&PORT)),
-];
-
 impl Kind for EndpointSlice {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn counts_generations(&self) -> bool {

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::endpoint_slice::{PORT, check_protocol};
+use crate::endpoint_slice::check_protocol;
 use crate::fields::Mistakes;
 use crate::ip::Stored;
 use crate::json::{self, items, text};
-use crate::shape::{Fields, METADATA, OBJECT_REFERENCE, Shape};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata, syntax};
 
 const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
@@ -29,34 +28,9 @@ static FACTS: Facts = Facts {
     has_status: false,
 };
 
-const ADDRESSES: Shape = Shape::List(&Shape::Object(&[
-    ("ip", Shape::Text),
-    ("hostname", Shape::Text),
-    ("nodeName", Shape::Text),
-    ("targetRef", OBJECT_REFERENCE),
-]));
-
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    (
-        "subsets",
-        Shape::List(&Shape::Object(&[
-            ("addresses", ADDRESSES),
-            ("notReadyAddresses", ADDRESSES),
-            ("ports", Shape::List(&PORT)),
-        ])),
-    ),
-];
-
 impl Kind for Endpoints {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {

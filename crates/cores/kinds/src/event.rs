@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
 use crate::json::{self, text};
-use crate::shape::{Fields, METADATA, OBJECT_REFERENCE, Shape};
 use crate::{Admitted, Column, Context, Facts, Kind, Refusal, age, column, metadata, wide};
 
 /// `v1 Event`.
@@ -25,26 +24,6 @@ static FACTS: Facts = Facts {
     namespaced: true,
     has_status: false,
 };
-
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    ("involvedObject", OBJECT_REFERENCE),
-    ("reason", Shape::Text),
-    ("message", Shape::Text),
-    ("source", Shape::Object(&[("component", Shape::Text), ("host", Shape::Text)])),
-    ("firstTimestamp", Shape::Time),
-    ("lastTimestamp", Shape::Time),
-    ("count", Shape::Int32),
-    ("type", Shape::Text),
-    ("eventTime", Shape::Time),
-    ("series", Shape::Object(&[("count", Shape::Int32), ("lastObservedTime", Shape::Time)])),
-    ("action", Shape::Text),
-    ("related", OBJECT_REFERENCE),
-    ("reportingComponent", Shape::Text),
-    ("reportingInstance", Shape::Text),
-];
 
 /// Fields of `v1` and what `events.k8s.io/v1` calls them.
 const NAMES: [(&str, &str); 7] = [
@@ -89,10 +68,6 @@ fn rename(object: &mut Value, from: &str, to: &str) {
 impl Kind for Event {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
 use crate::json::text;
-use crate::shape::{Fields, METADATA, Shape};
 use crate::{Admitted, Column, Context, Facts, Kind, NAME, NameRule, Refusal, column, ip, metadata, syntax};
 
 /// `networking.k8s.io/v1 IPAddress`.
@@ -26,24 +25,6 @@ static FACTS: Facts = Facts {
     namespaced: false,
     has_status: false,
 };
-
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    (
-        "spec",
-        Shape::Object(&[(
-            "parentRef",
-            Shape::Object(&[
-                ("group", Shape::Text),
-                ("resource", Shape::Text),
-                ("namespace", Shape::Text),
-                ("name", Shape::Text),
-            ]),
-        )]),
-    ),
-];
 
 impl IpAddress {
     /// The object that claims `address` for a Service; the server adds what it adds to any object.
@@ -66,10 +47,6 @@ impl IpAddress {
 impl Kind for IpAddress {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn name_rule(&self) -> NameRule {

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::fields::Mistakes;
-use crate::shape::{Fields, METADATA, Shape};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, json, metadata};
 
 /// `coordination.k8s.io/v1 Lease`.
@@ -22,31 +21,9 @@ static FACTS: Facts = Facts {
     has_status: false,
 };
 
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    (
-        "spec",
-        Shape::Object(&[
-            ("holderIdentity", Shape::Text),
-            ("leaseDurationSeconds", Shape::Int32),
-            ("acquireTime", Shape::Time),
-            ("renewTime", Shape::Time),
-            ("leaseTransitions", Shape::Int32),
-            ("strategy", Shape::Text),
-            ("preferredHolder", Shape::Text),
-        ]),
-    ),
-];
-
 impl Kind for Lease {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {

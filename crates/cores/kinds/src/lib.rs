@@ -7,6 +7,7 @@
 
 pub mod age;
 mod config_map;
+mod conform;
 pub mod deletion;
 mod endpoint_slice;
 mod endpoints;
@@ -22,7 +23,6 @@ mod node;
 mod pod;
 mod service;
 mod service_cidr;
-pub mod shape;
 mod syntax;
 
 use std::net::IpAddr;
@@ -32,6 +32,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use config_map::ConfigMap;
+pub use conform::conform;
 pub use endpoint_slice::EndpointSlice;
 pub use endpoints::Endpoints;
 pub use event::Event;
@@ -43,7 +44,6 @@ pub use node::Node;
 pub use pod::Pod;
 pub use service::Service;
 pub use service_cidr::ServiceCidr;
-pub use shape::conform;
 
 /// Every kind that is served, once. Events are served a second time as `events.k8s.io/v1`, by way of
 /// [`event::to_events_v1`].
@@ -230,9 +230,6 @@ pub struct Column {
 pub trait Kind: Sync + Send {
     /// Names and subresources.
     fn facts(&self) -> &'static Facts;
-
-    /// The fields and their types.
-    fn shape(&self) -> &'static shape::Fields;
 
     /// Which names objects may have.
     fn name_rule(&self) -> NameRule {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
 use crate::json::{self, text};
-use crate::shape::{CONDITIONS, Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, NameRule, Refusal, column, metadata, syntax};
 
 /// The label that carries a Namespace's own name, so that selectors can name Namespaces.
@@ -29,21 +28,9 @@ static FACTS: Facts = Facts {
     has_status: true,
 };
 
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    ("spec", Shape::Object(&[("finalizers", TEXTS)])),
-    ("status", Shape::Object(&[("phase", Shape::Text), ("conditions", CONDITIONS)])),
-];
-
 impl Kind for Namespace {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn name_rule(&self) -> NameRule {

@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::fields::Mistakes;
 use crate::ip::Stored;
 use crate::json::{self, items, text};
-use crate::shape::{Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, column, ip, metadata, syntax, wide};
 
 /// `v1 Node`.
@@ -26,56 +25,9 @@ static FACTS: Facts = Facts {
     has_status: true,
 };
 
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    (
-        "spec",
-        Shape::Open(&[
-            ("podCIDR", Shape::Text),
-            ("podCIDRs", TEXTS),
-            ("providerID", Shape::Text),
-            ("unschedulable", Shape::Bool),
-            (
-                "taints",
-                Shape::List(&Shape::Object(&[
-                    ("key", Shape::Text),
-                    ("value", Shape::Text),
-                    ("effect", Shape::Text),
-                    ("timeAdded", Shape::Time),
-                ])),
-            ),
-        ]),
-    ),
-    (
-        "status",
-        Shape::Open(&[
-            ("addresses", Shape::List(&Shape::Object(&[("type", Shape::Text), ("address", Shape::Text)]))),
-            (
-                "conditions",
-                Shape::List(&Shape::Object(&[
-                    ("type", Shape::Text),
-                    ("status", Shape::Text),
-                    ("lastHeartbeatTime", Shape::Time),
-                    ("lastTransitionTime", Shape::Time),
-                    ("reason", Shape::Text),
-                    ("message", Shape::Text),
-                ])),
-            ),
-            ("nodeInfo", Shape::Map(&Shape::Any)),
-            ("phase", Shape::Text),
-        ]),
-    ),
-];
-
 impl Kind for Node {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     /// A new Node keeps the status it comes with, since nodes register themselves in one write.

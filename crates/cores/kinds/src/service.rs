@@ -28,7 +28,6 @@ use serde_json::{Value, json};
 use self::spec::{Decoded, Spec};
 use crate::fields::Mistakes;
 use crate::json::text;
-use crate::shape::{CONDITIONS, Fields, METADATA, Shape, TEXT_MAP, TEXTS};
 use crate::{Admitted, Claim, Column, Context, Facts, Kind, NameRule, Refusal, ip, metadata};
 
 /// `v1 Service`.
@@ -47,83 +46,9 @@ static FACTS: Facts = Facts {
     has_status: true,
 };
 
-/// S-102.
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    (
-        "spec",
-        Shape::Object(&[
-            (
-                "ports",
-                Shape::List(&Shape::Object(&[
-                    ("name", Shape::Text),
-                    ("protocol", Shape::Text),
-                    ("appProtocol", Shape::Text),
-                    ("port", Shape::Int32),
-                    ("targetPort", Shape::IntOrText),
-                    ("nodePort", Shape::Int32),
-                ])),
-            ),
-            ("selector", TEXT_MAP),
-            ("clusterIP", Shape::Text),
-            ("clusterIPs", TEXTS),
-            ("type", Shape::Text),
-            ("externalIPs", TEXTS),
-            ("sessionAffinity", Shape::Text),
-            (
-                "sessionAffinityConfig",
-                Shape::Object(&[("clientIP", Shape::Object(&[("timeoutSeconds", Shape::Int32)]))]),
-            ),
-            ("loadBalancerIP", Shape::Text),
-            ("loadBalancerSourceRanges", TEXTS),
-            ("loadBalancerClass", Shape::Text),
-            ("allocateLoadBalancerNodePorts", Shape::Bool),
-            ("externalName", Shape::Text),
-            ("externalTrafficPolicy", Shape::Text),
-            ("internalTrafficPolicy", Shape::Text),
-            ("healthCheckNodePort", Shape::Int32),
-            ("publishNotReadyAddresses", Shape::Bool),
-            ("ipFamilies", TEXTS),
-            ("ipFamilyPolicy", Shape::Text),
-            ("trafficDistribution", Shape::Text),
-        ]),
-    ),
-    (
-        "status",
-        Shape::Object(&[
-            (
-                "loadBalancer",
-                Shape::Object(&[(
-                    "ingress",
-                    Shape::List(&Shape::Object(&[
-                        ("ip", Shape::Text),
-                        ("hostname", Shape::Text),
-                        ("ipMode", Shape::Text),
-                        (
-                            "ports",
-                            Shape::List(&Shape::Object(&[
-                                ("port", Shape::Int32),
-                                ("protocol", Shape::Text),
-                                ("error", Shape::Text),
-                            ])),
-                        ),
-                    ])),
-                )]),
-            ),
-            ("conditions", CONDITIONS),
-        ]),
-    ),
-];
-
 impl Kind for Service {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     /// Since 1.36 a label may begin with a digit (S-122).

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::fields::Mistakes;
 use crate::ip::Stored;
-use crate::shape::{CONDITIONS, Fields, METADATA, Shape, TEXTS};
 use crate::{AGE, Admitted, Column, Context, Facts, Kind, NAME, Refusal, ServiceRange, column, ip, json, metadata};
 
 /// `networking.k8s.io/v1 ServiceCIDR`.
@@ -27,14 +26,6 @@ static FACTS: Facts = Facts {
     namespaced: false,
     has_status: true,
 };
-
-static SHAPE: &Fields = &[
-    ("apiVersion", Shape::Text),
-    ("kind", Shape::Text),
-    ("metadata", METADATA),
-    ("spec", Shape::Object(&[("cidrs", TEXTS)])),
-    ("status", Shape::Object(&[("conditions", CONDITIONS)])),
-];
 
 impl ServiceCidr {
     /// The name of the object that is made of the configured ranges (S-143).
@@ -70,10 +61,6 @@ impl ServiceCidr {
 impl Kind for ServiceCidr {
     fn facts(&self) -> &'static Facts {
         &FACTS
-    }
-
-    fn shape(&self) -> &'static Fields {
-        SHAPE
     }
 
     fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`schedule`] | every Pod that fits somewhere is bound to a Ready node |
 //! | [`node_health`] | a node that stopped giving signs of life says so, and so do its Pods |
+//! | [`orphans`] | a Pod whose node no longer exists goes too |
+//! | [`expiry`] | an Event is forgotten an hour after it was last told |
 //! | [`pod_ranges`] | every node has a range of Pod addresses per family, and no two overlap |
 //! | [`garbage`] | an object whose owners are all gone goes too |
 //! | [`namespaces`] | a namespace disappears once everything in it has |
@@ -16,9 +18,11 @@
 
 pub mod api_endpoints;
 mod event;
+pub mod expiry;
 pub mod garbage;
 pub mod namespaces;
 pub mod node_health;
+pub mod orphans;
 pub mod pod_ranges;
 pub mod repair;
 pub mod schedule;

@@ -49,9 +49,9 @@ impl Heartbeats {
         seen
     }
 
-    /// Forgets nodes that no longer exist.
-    pub fn retain(&mut self, exists: impl Fn(&str) -> bool) {
-        self.by_node.retain(|name, _| exists(name));
+    /// Forgets a node that no longer exists.
+    pub fn forget(&mut self, node: &str) {
+        self.by_node.remove(node);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the served kinds look like: their fields, types and descriptions, and how their lists merge.
 //!
 //! One source for four uses: the OpenAPI v3 documents that kubectl reads ([`openapi_v3`]), `fieldValidation`
-//! ([`unknown_fields`], [`duplicate_fields`]), the 400 for a value of a wrong JSON type ([`type_error`]), and the merge
-//! keys of strategic merge patches ([`merge_keys`]). Beside them stands the protobuf form of the same kinds
+//! ([`unknown_fields`], [`duplicate_fields`]), the shape that every object is brought into ([`conform`]) with its 400 for a
+//! value of a wrong JSON type ([`type_error`]), and the merge keys of strategic merge patches ([`merge_keys`]). Beside them stands the protobuf form of the same kinds
 //! ([`from_protobuf`]).
 //!
 //! ```text
@@ -21,6 +21,7 @@
 //! * [KEP-2885](https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2885-server-side-unknown-field-validation):
 //!   field validation by the server
 
+mod conform;
 mod definitions;
 mod duplicates;
 mod facts;
@@ -31,11 +32,13 @@ mod tree;
 mod types;
 mod unknown;
 
+pub use conform::conform;
 pub use definitions::is_defined;
 pub use duplicates::{Error, duplicate_fields};
 pub use merge::{MergeKey, merge_keys};
 pub use openapi::{Document, GroupVersion, Method, Served, Subresource, openapi_v3, openapi_v3_index};
 pub use protobuf::{Error as ProtobufError, from_protobuf};
+pub use tree::{Node, Type};
 pub use types::{TypeError, type_error};
 pub use unknown::unknown_fields;
 

@@ -9,7 +9,7 @@ use crate::definitions::{definitions, reference, short};
 
 /// What a value must look like.
 #[derive(Debug)]
-pub(crate) enum Node {
+pub enum Node {
     /// Anything: `managedFields` and raw extensions.
     Any,
     /// A string.
@@ -34,19 +34,48 @@ pub(crate) enum Node {
     List(Box<Node>),
     /// An object with any keys.
     Map(Box<Node>),
-    /// An object with the fields of this type.
+    /// An object with the fields of a type, by its number: see [`Node::object`].
     Object(usize),
+}
+
+impl Node {
+    /// The type whose fields an object here has.
+    pub fn object(&self) -> Option<&'static Type> {
+        match self {
+            Node::Object(at) => Some(tree().object(*at)),
+            _ => None,
+        }
+    }
 }
 
 /// A type with fields.
 #[derive(Debug)]
-pub(crate) struct Type {
+pub struct Type {
     /// As Kubernetes names it in messages: `ServicePort`.
     pub(crate) name: &'static str,
     /// API version it belongs to: `v1`.
     pub(crate) version: &'static str,
     /// Its fields.
     pub(crate) fields: FxHashMap<&'static str, Node>,
+}
+
+impl Type {
+    /// The type of a kind, if it is defined here.
+    pub fn of(group: &str, version: &str, kind: &str) -> Option<&'static Type> {
+        tree().kind(group, version, kind)
+    }
+
+    /// As Kubernetes names it in messages: `ServicePort`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The fields by name.
+    pub fn fields(&self) -> Vec<(&'static str, &Node)> {
+        let mut fields: Vec<_> = self.fields.iter().map(|(name, node)| (*name, node)).collect();
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        fields
+    }
 }
 
 /// All types.

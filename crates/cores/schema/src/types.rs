@@ -42,7 +42,7 @@ impl fmt::Display for TypeError {
 /// The first value of an object that its field can't take, in the order of the value's keys.
 ///
 /// `null` fits everywhere: it means that the field is not set. Unknown fields may hold anything. `None` for a kind that is
-/// not defined here. What a string says (a time, base64) is not looked at.
+/// not defined here. Of strings only times are looked into: other readers count on them.
 pub fn type_error(group: &str, version: &str, kind: &str, object: &Value) -> Option<TypeError> {
     let of = tree().kind(group, version, kind)?;
     let mut walk = Walk { path: String::new(), owner: of.name };
@@ -85,7 +85,7 @@ impl Walk {
         match (node, value) {
             (_, Value::Null)
             | (Node::Any, _)
-            | (Node::Text | Node::Time | Node::Bytes | Node::IntegerOrText | Node::Quantity, Value::String(_))
+            | (Node::Text | Node::Bytes | Node::IntegerOrText | Node::Quantity, Value::String(_))
             | (Node::Number | Node::Quantity, Value::Number(_))
             | (Node::Boolean, Value::Bool(_)) => Ok(()),
             (Node::Integer32 | Node::IntegerOrText, Value::Number(number))
@@ -94,6 +94,11 @@ impl Walk {
                 Ok(())
             }
             (Node::Integer64, Value::Number(number)) if number.is_i64() => Ok(()),
+            (Node::Time, Value::String(text)) if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
+            (Node::Time, Value::String(text)) => {
+                let error = self.mismatch(value, false, name(node));
+                Err(TypeError { found: format!("string {text:?}"), ..error })
+            }
             (Node::Object(at), Value::Object(fields)) => self.object(tree().object(*at), fields),
             (Node::Map(inner), Value::Object(fields)) => {
                 fields.iter().try_for_each(|(key, value)| self.below(key, inner, value))

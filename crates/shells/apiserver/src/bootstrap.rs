@@ -13,6 +13,7 @@ use crate::table::Form;
 use crate::verbs::{self, Call};
 use crate::{ApiServer, Config, keys, object};
 
+pub(crate) use publish::address as published;
 pub use services::{dns_address, first_address};
 
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];

@@ -133,6 +133,13 @@ fn holder(claim: Claim, held: &KeyValue) -> Option<String> {
     }
 }
 
+/// Namespace and name of the Service that the key of a port names; empty if the key holds nothing of that kind.
+pub(crate) fn port_holder(value: &[u8]) -> (String, String) {
+    let value: Value = serde_json::from_slice(value).unwrap_or_default();
+    let (namespace, name) = value["service"].as_str().and_then(|holder| holder.split_once('/')).unwrap_or_default();
+    (namespace.to_owned(), name.to_owned())
+}
+
 fn key(claim: Claim) -> String {
     match claim {
         Claim::Address(address) => keys::address(address),
@@ -147,24 +154,12 @@ fn parent(service: &Value) -> String {
 
 /// The IPAddress object that claims an address for a Service (S-142).
 fn address_object(address: IpAddr, service: &Value, now: &str) -> Value {
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IPAddress",
-        "metadata": {
-            "name": address.to_string(),
-            "uid": uuid::Uuid::new_v4().to_string(),
-            "creationTimestamp": now,
-            "generation": 1,
-            "labels": {
-                "ipaddress.kubernetes.io/ip-family": if address.is_ipv4() { "IPv4" } else { "IPv6" },
-                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-            },
-        },
-        "spec": { "parentRef": {
-            "group": "", "resource": "services",
-            "namespace": service["metadata"]["namespace"], "name": service["metadata"]["name"],
-        } },
-    })
+    let text = |field: &str| service["metadata"][field].as_str().unwrap_or_default();
+    let mut object = kinds::IpAddress::for_service(address, text("namespace"), text("name"));
+    object["metadata"]["uid"] = uuid::Uuid::new_v4().to_string().into();
+    object["metadata"]["creationTimestamp"] = now.into();
+    object["metadata"]["generation"] = 1.into();
+    object
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use axum_core::body::Body;
 use http::{Response, StatusCode, header};
 use serde_json::json;
 
-use crate::ApiServer;
 use crate::status::json_response;
+use crate::{ApiServer, Config, bootstrap};
 
 /// The Kubernetes version whose API is served.
 const VERSION: &str = "v1.36.0";
@@ -28,12 +28,7 @@ fn ready(server: &ApiServer, verbose: bool) -> Response<Body> {
         None => lines.push("[+]store ok".to_owned()),
         Some(why) => lines.push(format!("[-]store failed: it takes no writes: {why}")),
     }
-    lines.push(match server.inner.config.advertise.iter().any(|address| !address.is_loopback()) {
-        true => "[+]advertise-address ok".to_owned(),
-        false => "[+]advertise-address ok: only loopback, so default/kubernetes has no endpoints; \
-                  give --advertise-address to publish this server to Pods"
-            .to_owned(),
-    });
+    lines.push(advertised(&server.inner.config));
     let (code, last) = match store {
         None => (StatusCode::OK, "readyz check passed"),
         Some(_) => (StatusCode::INTERNAL_SERVER_ERROR, "readyz check failed"),
@@ -43,6 +38,19 @@ fn ready(server: &ApiServer, verbose: bool) -> Response<Body> {
     }
     lines.push(last.to_owned());
     text(code, lines.join("\n") + "\n")
+}
+
+/// Where `default/kubernetes` leads, or why it leads nowhere. Either is fine for a server: Pods may have no need of it.
+fn advertised(config: &Config) -> String {
+    let family = if config.service_ranges[0].addr().is_ipv4() { "IPv4" } else { "IPv6" };
+    match bootstrap::published(config) {
+        Some(address) => format!("[+]advertise-address ok: default/kubernetes leads to {address}"),
+        None => format!(
+            "[+]advertise-address ok: {:?} has no {family} address beyond loopback, so default/kubernetes has no \
+             endpoints; give --advertise-address to publish this server to Pods",
+            config.advertise
+        ),
+    }
 }
 
 fn version() -> String {

@@ -24,6 +24,7 @@ mod object;
 mod openapi;
 mod options;
 mod path;
+mod ports;
 mod query;
 mod registry;
 pub mod serve;

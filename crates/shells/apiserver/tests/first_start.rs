@@ -64,6 +64,32 @@ async fn s149_with_only_a_loopback_address_nothing_is_published() {
 }
 
 #[tokio::test]
+async fn s149_readyz_says_where_the_service_kubernetes_leads_or_why_nowhere() {
+    for (advertise, expected) in [
+        (&["192.0.2.7"][..], "[+]advertise-address ok: default/kubernetes leads to 192.0.2.7"),
+        (
+            &["127.0.0.1"],
+            "[+]advertise-address ok: [127.0.0.1] has no IPv4 address beyond loopback, so default/kubernetes has no \
+             endpoints; give --advertise-address to publish this server to Pods",
+        ),
+        (
+            &["2001:db8::7"],
+            "[+]advertise-address ok: [2001:db8::7] has no IPv4 address beyond loopback, so default/kubernetes has no \
+             endpoints; give --advertise-address to publish this server to Pods",
+        ),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let server = server(&directory, advertise).await;
+        let request = Request::builder().uri("/readyz?verbose").body(Body::empty()).expect("a request");
+        let answer = server.handle(request).await;
+        assert_eq!(answer.status(), 200);
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let lines: Vec<&str> = std::str::from_utf8(&body).expect("text").lines().collect();
+        assert_eq!(lines, ["[+]ping ok", "[+]store ok", expected, "readyz check passed"]);
+    }
+}
+
+#[tokio::test]
 async fn s149_a_server_that_leaves_takes_its_address_away() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = server(&directory, &["192.0.2.7"]).await;

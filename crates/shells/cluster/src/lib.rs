@@ -9,7 +9,7 @@ mod partial;
 mod reflector;
 mod requests;
 
-pub use connect::{ConnectError, in_process, kubeconfig};
+pub use connect::{ConnectError, OneLine, in_process, kubeconfig};
 pub use events::{Recorder, Subject};
 pub use partial::{Kind, PartialObject, discover, list_metadata, reflect_metadata};
 pub use reflector::{Change, Selection, reflect};

@@ -292,7 +292,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
 }
 
 /// `&name=value` in percent-encoding, or nothing if there is no value.
-fn parameter(name: &str, value: &str) -> String {
+pub(crate) fn parameter(name: &str, value: &str) -> String {
     if value.is_empty() {
         return String::new();
     }

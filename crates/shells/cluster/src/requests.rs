@@ -5,6 +5,8 @@ use http::{Method, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::reflector::parameter;
+
 /// A client of one API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -146,6 +148,13 @@ impl Cluster {
         let path = path::<T>("", "") + &at.unwrap_or_default();
         let list: List<T> = self.send(Method::GET, &path, JSON, None).await?;
         Ok((list.items, list.metadata.resource_version))
+    }
+
+    /// A page of a kind's objects, and the token by which the next one is asked for: empty at the end.
+    pub async fn page<T: Resource>(&self, limit: usize, token: &str) -> Result<(Vec<T>, String), RequestError> {
+        let path = format!("{}?limit={limit}{}", path::<T>("", ""), parameter("continue", token));
+        let list: List<T> = self.send(Method::GET, &path, JSON, None).await?;
+        Ok((list.items, list.metadata.r#continue))
     }
 
     /// Creates an object.

@@ -23,6 +23,9 @@ pub(crate) enum Failure {
         /// What the server said.
         source: RequestError,
     },
+    /// The keys of node ports could not be read or written.
+    #[error("cannot repair node ports")]
+    Ports(#[source] crate::ports::PortKeysError),
     /// Something could not be written.
     #[error("{failed} of {all} writes failed, the first")]
     Write {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{EndpointSlice, Pod};
+use api::EndpointSlice;
 use cluster::Cluster;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -111,13 +111,12 @@ impl Controller {
             let plan = Plan { slices: SlicePlan::default(), endpoints: EndpointsPlan::Keep, orphan };
             return (!plan.is_empty()).then_some(plan);
         };
+        let pods = self.world.pods.candidates(service);
         let memory = self.world.memories.entry(key.clone()).or_default();
         if memory.expectations.stale(&existing).is_some() {
             self.world.waiting.insert(key.clone());
             return None;
         }
-        let pods: Vec<&Pod> =
-            self.world.pods.get(&key.0).map(|pods| pods.values().map(Arc::as_ref).collect()).unwrap_or_default();
         let nodes = &self.world.nodes;
         let trigger = memory.triggers.observe(service, &pods);
         let slices = plan_slices(&Inputs {

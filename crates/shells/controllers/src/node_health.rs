@@ -1,9 +1,10 @@
 //! Says of silent nodes and their Pods that they are lost, as [`lifecycle::node_health`] plans it.
 //!
 //! Thousands of Leases are renewed all the time. None of that wakes the loop: [`Signs`] notes when each renewal came,
-//! and the loop sleeps until the first grace period that could be over. Only the renewal of a lost node wakes it.
+//! and the loop sleeps until the first grace period that could be over. Only the renewal of a lost node wakes it. A run
+//! looks at the nodes that changed and at those whose grace period could be over, and at no others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use api::{Lease, Node, ObjectReference, Pod};
@@ -15,8 +16,9 @@ use runloop::Wake;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, plain};
 use crate::drive::{Controller, Failure};
+use crate::marks::Marks;
 use crate::start::Clock;
 use crate::writes::{carry_out_all, earlier, tell};
 
@@ -39,14 +41,19 @@ struct Seen {
 
 impl Signs {
     /// Follows the Leases in a task of its own.
-    pub(crate) fn follow(tasks: &mut JoinSet<()>, cluster: &Cluster, wake: &Wake, now: Clock) -> Signs {
+    pub(crate) fn follow(
+        tasks: &mut JoinSet<()>,
+        cluster: &Cluster,
+        (wake, marks): (&Wake, &Marks),
+        now: Clock,
+    ) -> Signs {
         let signs = Signs::default();
         let selection = Selection { namespace: LEASES.to_owned(), ..Selection::default() };
         let mut changes = reflect::<Lease>(cluster, selection);
-        let (book, wake) = (signs.clone(), wake.clone());
+        let (book, wake, marks) = (signs.clone(), wake.clone(), marks.clone());
         tasks.spawn(async move {
             while let Some(change) = changes.recv().await {
-                if book.note(change, now()) {
+                if book.note(change, now(), &marks) {
                     wake.wake();
                 }
             }
@@ -55,12 +62,15 @@ impl Signs {
     }
 
     /// Takes in a change; is it news to the loop?
-    fn note(&self, change: Change<Lease>, now: Timestamp) -> bool {
+    fn note(&self, change: Change<Lease>, now: Timestamp, marks: &Marks) -> bool {
         let mut seen = self.held();
         match change {
             Change::Set(lease) => {
                 let name = lease.metadata.name.clone();
                 let news = seen.lost.contains(&name);
+                if news {
+                    marks.add(&name);
+                }
                 seen.by_node.insert(name, (lease, now));
                 news && seen.synced
             }
@@ -103,92 +113,135 @@ fn is_ready(pod: &Pod) -> bool {
 pub(crate) struct NodeHealth {
     cluster: Cluster,
     recorder: Recorder,
-    nodes: Cache<Node>,
-    pods: Cache<Pod>,
-    signs: Signs,
-    heartbeats: Heartbeats,
-    grace: SignedDuration,
+    caches: Caches,
+    ledger: Ledger,
     now: Clock,
 }
 
-impl NodeHealth {
-    pub(crate) fn new(
-        cluster: Cluster,
-        (nodes, pods): (Cache<Node>, Cache<Pod>),
-        signs: Signs,
-        grace: SignedDuration,
-        now: Clock,
-    ) -> NodeHealth {
-        let recorder = Recorder::new(&cluster, "maitred-node-health");
-        NodeHealth { cluster, recorder, nodes, pods, signs, heartbeats: Heartbeats::default(), grace, now }
+/// What is judged: Nodes, and Pods by the node that they are bound to.
+pub(crate) struct Caches {
+    pub(crate) nodes: Cache<Node>,
+    pub(crate) pods: Cache<Pod>,
+    pub(crate) signs: Signs,
+}
+
+impl Caches {
+    fn synced(&self) -> bool {
+        self.nodes.synced() && self.pods.synced() && self.signs.held().synced
+    }
+}
+
+/// When each node gave its last sign of life, when it has to be looked at again, and what has been touched since.
+struct Ledger {
+    marks: Marks,
+    /// Nodes to look at. They stay until their writes are done.
+    pending: BTreeSet<String>,
+    heartbeats: Heartbeats,
+    /// Ends of grace periods, the earliest first.
+    ends: BTreeSet<(Timestamp, String)>,
+    end_of: HashMap<String, Timestamp>,
+    grace: SignedDuration,
+}
+
+impl Ledger {
+    fn new(marks: Marks, grace: SignedDuration) -> Ledger {
+        Ledger {
+            marks,
+            pending: BTreeSet::new(),
+            heartbeats: Heartbeats::default(),
+            ends: BTreeSet::new(),
+            end_of: HashMap::new(),
+            grace,
+        }
     }
 
-    /// When each of these nodes last gave a sign of life, and which of them are lost by now.
-    fn observe(&mut self, nodes: &[Arc<Node>], now: Timestamp) -> (Vec<Timestamp>, HashSet<String>) {
-        let mut seen = self.signs.held();
-        let names: HashSet<&str> = nodes.iter().map(|node| node.metadata.name.as_str()).collect();
-        self.heartbeats.retain(|name| names.contains(name));
-        let mut last_seen = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            let known = seen.by_node.get(&node.metadata.name);
-            let (lease, at) = known.map_or((None, now), |(lease, at)| (Some(lease.as_ref()), *at));
-            last_seen.push(self.heartbeats.observe(node, lease, at));
+    /// Plans for the nodes that were touched, and for those whose grace period could be over; for no others.
+    fn judge(&mut self, caches: &Caches, now: Timestamp) -> Vec<(String, NodeHealthPlan)> {
+        self.pending.append(&mut self.marks.take());
+        while let Some((_, node)) = self.ends.first().filter(|(end, _)| *end <= now).cloned() {
+            self.end(&node, None);
+            self.pending.insert(node);
         }
-        let silent = |last: &Timestamp| now.duration_since(*last) > self.grace;
-        let lost = nodes.iter().zip(&last_seen).filter(|(_, last)| silent(last));
-        let lost: HashSet<String> = lost.map(|(node, _)| node.metadata.name.clone()).collect();
-        seen.lost.clone_from(&lost);
-        (last_seen, lost)
+        let names: Vec<String> = self.pending.iter().cloned().collect();
+        names.into_iter().map(|name| self.judge_one(caches, name, now)).collect()
+    }
+
+    fn judge_one(&mut self, caches: &Caches, name: String, now: Timestamp) -> (String, NodeHealthPlan) {
+        let mut seen = caches.signs.held();
+        let Some(node) = caches.nodes.get(&name) else {
+            self.heartbeats.forget(&name);
+            seen.lost.remove(&name);
+            self.end(&name, None);
+            return (name, NodeHealthPlan::default());
+        };
+        let known = seen.by_node.get(&name);
+        let (lease, at) = known.map_or((None, now), |(lease, at)| (Some(lease.as_ref()), *at));
+        let last_seen = self.heartbeats.observe(&node, lease, at);
+        let lost = now.duration_since(last_seen) > self.grace;
+        if lost {
+            seen.lost.insert(name.clone());
+        } else {
+            seen.lost.remove(&name);
+        }
+        drop(seen);
+        // Only a lost node's Pods are of interest.
+        let pods = if lost { caches.pods.group(&name) } else { Vec::new() };
+        let plan = plan_node(&node, &plain(&pods), last_seen, self.grace, now);
+        self.end(&name, plan.wake);
+        (name, plan)
+    }
+
+    /// Notes when a node's grace period ends, if one runs.
+    fn end(&mut self, node: &str, end: Option<Timestamp>) {
+        if let Some(before) = self.end_of.remove(node) {
+            self.ends.remove(&(before, node.to_owned()));
+        }
+        if let Some(end) = end {
+            self.ends.insert((end, node.to_owned()));
+            self.end_of.insert(node.to_owned(), end);
+        }
+    }
+}
+
+impl NodeHealth {
+    pub(crate) fn new(cluster: Cluster, caches: Caches, marks: Marks, grace: SignedDuration, now: Clock) -> NodeHealth {
+        let recorder = Recorder::new(&cluster, "maitred-node-health");
+        NodeHealth { cluster, recorder, caches, ledger: Ledger::new(marks, grace), now }
     }
 }
 
 impl Controller for NodeHealth {
     async fn run(&mut self) -> Result<Option<Timestamp>, Failure> {
-        let (Some(nodes), Some(pods)) = (self.nodes.objects(), self.pods.objects()) else { return Ok(None) };
-        if !self.signs.held().synced {
+        if !self.caches.synced() {
             return Ok(None);
         }
         let now = (self.now)();
-        let (last_seen, lost) = self.observe(&nodes, now);
-        let on_lost = by_node(&pods, &lost);
         let mut writes: Vec<BoxFuture<'_, Result<(), RequestError>>> = Vec::new();
-        let mut wake = None;
-        for (node, last_seen) in nodes.iter().zip(last_seen) {
-            let pods = on_lost.get(node.metadata.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let plan = plan_node(node, pods, last_seen, self.grace, now);
-            wake = earlier(wake, plan.wake);
+        for (node, plan) in self.ledger.judge(&self.caches, now) {
             if plan.taints.is_some() || plan.status.is_some() || !plan.pods.is_empty() {
-                writes.push(Box::pin(write(&self.cluster, &self.recorder, &node.metadata.name, plan)));
+                writes.push(Box::pin(write(&self.cluster, &self.recorder, node, plan)));
             }
         }
-        Ok(earlier(wake, carry_out_all(writes, now).await?))
+        let behind = carry_out_all(writes, now).await?;
+        if behind.is_none() {
+            self.ledger.pending.clear();
+        }
+        Ok(earlier(self.ledger.ends.first().map(|(end, _)| *end), behind))
     }
-}
-
-/// The Pods of lost nodes, by node.
-fn by_node<'a>(pods: &'a [Arc<Pod>], lost: &HashSet<String>) -> HashMap<&'a str, Vec<&'a Pod>> {
-    let mut by_node: HashMap<&str, Vec<&Pod>> = HashMap::new();
-    if lost.is_empty() {
-        return by_node;
-    }
-    for pod in pods.iter().filter(|pod| lost.contains(&pod.spec.node_name)) {
-        by_node.entry(&pod.spec.node_name).or_default().push(pod);
-    }
-    by_node
 }
 
 /// The Pods go first: that traffic leaves them is what matters most. The taints follow from a version of the node, so
 /// they go before its status, which makes a new one.
-async fn write(cluster: &Cluster, recorder: &Recorder, node: &str, plan: NodeHealthPlan) -> Result<(), RequestError> {
+async fn write(cluster: &Cluster, recorder: &Recorder, node: String, plan: NodeHealthPlan) -> Result<(), RequestError> {
     let mut results = Vec::new();
     for (pod, status) in &plan.pods {
         results.push(not_ready(cluster, pod, status).await);
     }
     if let Some(taints) = &plan.taints {
-        results.push(cluster.patch::<Node>("", node, taints).await.map(drop));
+        results.push(cluster.patch::<Node>("", &node, taints).await.map(drop));
     }
     if let Some(status) = &plan.status {
-        results.push(cluster.merge_status::<Node>("", node, status).await.map(drop));
+        results.push(cluster.merge_status::<Node>("", &node, status).await.map(drop));
     }
     for event in &plan.events {
         tell(recorder, event).await;
@@ -203,3 +256,6 @@ async fn not_ready(cluster: &Cluster, pod: &ObjectReference, status: &Value) -> 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

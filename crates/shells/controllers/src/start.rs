@@ -7,6 +7,7 @@ use api::{IpAddress, Namespace, Node, Pod, Service, ServiceCidr};
 use cluster::Cluster;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+use lifecycle::expiry::TTL_DEFAULT;
 use lifecycle::node_health::GRACE_DEFAULT;
 use lifecycle::pod_ranges::{Pool, PoolError};
 use runloop::{LastRun, Timing, Wake};
@@ -14,9 +15,13 @@ use slices::SLICE_LEN_DEFAULT;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cache::{Cache, Interest};
+use crate::cache::{Cache, Interest, Named};
 use crate::drive::{Controller, drive};
-use crate::{addresses, endpoints, garbage, namespaces, node_health, pod_ranges, scheduler, service_cidrs};
+use crate::marks::Marks;
+use crate::ports::{self, Ports};
+use crate::{
+    addresses, endpoints, expiry, garbage, namespaces, node_health, orphans, pod_ranges, scheduler, service_cidrs,
+};
 
 /// Tells the time; a test brings its own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -33,6 +38,10 @@ pub struct Settings {
     /// The ranges of the default ServiceCIDR, the primary family first (S-143); empty leaves it alone, for clusters
     /// whose API server sees to it.
     pub service_ranges: Vec<IpNet>,
+    /// How long an Event lives after it was last told (`--event-ttl`).
+    pub event_ttl: SignedDuration,
+    /// How node ports are checked; `None` where another process serves the API.
+    pub ports: Option<Ports>,
     /// How long the check of cluster IPs lets changes settle, so that many of them are one check.
     pub settle: Duration,
     /// The time.
@@ -46,6 +55,8 @@ impl Default for Settings {
             node_grace: GRACE_DEFAULT,
             pod_pools: Pool::defaults().to_vec(),
             service_ranges: Vec::new(),
+            event_ttl: TTL_DEFAULT,
+            ports: None,
             settle: Duration::from_secs(1),
             now: Arc::new(Timestamp::now),
         }
@@ -59,6 +70,8 @@ impl std::fmt::Debug for Settings {
             .field("node_grace", &self.node_grace)
             .field("pod_pools", &self.pod_pools)
             .field("service_ranges", &self.service_ranges)
+            .field("event_ttl", &self.event_ttl)
+            .field("ports", &self.ports.as_ref().map(|ports| &ports.range))
             .field("settle", &self.settle)
             .finish_non_exhaustive()
     }
@@ -117,30 +130,39 @@ pub fn start(cluster_for: impl Fn(&str) -> Cluster, settings: Settings) -> Runni
 
 /// Pods and nodes.
 fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster, settings: &Settings) {
-    let (schedule, health, ranges) = (Wake::new(), Wake::new(), Wake::new());
+    let (schedule, health, ranges, orphaned) = (Wake::new(), Wake::new(), Wake::new(), Wake::new());
+    let (touched, placed) = (Marks::default(), Marks::default());
     let reader = cluster_for("node-and-pod-cache");
-    let pods: Cache<Pod> = Cache::follow(
+    let (node_of, name): (Named<Pod>, Named<Node>) = (|pod| &pod.spec.node_name, |node| &node.metadata.name);
+    let pods = Cache::new(Some(node_of)).filled(
         &mut running.tasks,
         &reader,
-        vec![Interest::new(&schedule, scheduler::pod_matters), Interest::new(&health, node_health::pod_matters)],
+        vec![
+            Interest::new(&schedule, scheduler::pod_matters),
+            Interest::new(&health, node_health::pod_matters).marking(&touched, node_of),
+            Interest::new(&orphaned, orphans::pod_matters).marking(&placed, node_of),
+        ],
     );
     let nodes: Cache<Node> = Cache::follow(
         &mut running.tasks,
         &reader,
         vec![
             Interest::new(&schedule, scheduler::node_matters),
-            Interest::new(&health, node_health::node_matters),
+            Interest::new(&health, node_health::node_matters).marking(&touched, name),
             Interest::new(&ranges, pod_ranges::node_matters),
+            Interest::new(&orphaned, orphans::node_matters).marking(&placed, name),
         ],
     );
     let now = &settings.now;
     let scheduler = scheduler::Scheduler::new(cluster_for("scheduler"), pods.clone(), nodes.clone(), now.clone());
     running.drive("scheduler", &schedule, PERIOD, now, scheduler);
     let client = cluster_for("node-health");
-    let signs = node_health::Signs::follow(&mut running.tasks, &client, &health, now.clone());
-    let node_health =
-        node_health::NodeHealth::new(client, (nodes.clone(), pods), signs, settings.node_grace, now.clone());
+    let signs = node_health::Signs::follow(&mut running.tasks, &client, (&health, &touched), now.clone());
+    let caches = node_health::Caches { nodes: nodes.clone(), pods: pods.clone(), signs };
+    let node_health = node_health::NodeHealth::new(client, caches, touched, settings.node_grace, now.clone());
     running.drive("node-health", &health, PERIOD, now, node_health);
+    let orphans = orphans::Orphans::new(cluster_for("pod-garbage"), (nodes.clone(), pods), placed, now.clone());
+    running.drive("pod-garbage", &orphaned, PERIOD, now, orphans);
     let pod_ranges =
         pod_ranges::PodRanges::new(cluster_for("pod-ranges"), nodes, settings.pod_pools.clone(), now.clone());
     running.drive("pod-ranges", &ranges, PERIOD, now, pod_ranges);
@@ -176,9 +198,13 @@ fn start_addresses(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
     let configured = settings.service_ranges.clone();
     let service_cidrs = service_cidrs::ServiceCidrs::new(cluster_for("service-cidrs"), cidrs, configured, now.clone());
     running.drive("service-cidrs", &ranges, PERIOD, now, service_cidrs);
+    if let Some(ports) = &settings.ports {
+        let repair = ports::Repair::new(cluster_for("port-repair"), ports.clone());
+        running.drive("port-repair", &Wake::new(), ports.period, now, repair);
+    }
 }
 
-/// Namespaces and owners.
+/// Namespaces, owners and Events.
 fn start_lifetimes(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster, settings: &Settings) {
     let (ending, garbage) = (Wake::new(), Wake::new());
     let now = &settings.now;
@@ -188,4 +214,6 @@ fn start_lifetimes(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
     running.drive("namespaces", &ending, PERIOD, now, namespaces::Namespaces::new(client, namespaces, now.clone()));
     let collector = garbage::Collector::new(cluster_for("garbage-collector"), garbage.clone(), now.clone());
     running.drive("garbage-collector", &garbage, PERIOD, now, collector);
+    let expiry = expiry::Expiry::new(cluster_for("event-expiry"), settings.event_ttl, now.clone());
+    running.drive("event-expiry", &Wake::new(), PERIOD, now, expiry);
 }

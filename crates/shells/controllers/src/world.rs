@@ -8,6 +8,8 @@ use cluster::Change;
 use slices::{Expectations, TriggerTimes};
 
 use crate::feed::Input;
+use crate::labels::Selectors;
+use crate::pods::Pods;
 
 /// Namespace and name of a Service.
 pub(crate) type Key = (String, String);
@@ -23,8 +25,8 @@ pub(crate) struct Memory {
 #[derive(Debug, Default)]
 pub(crate) struct World {
     pub(crate) services: HashMap<Key, Arc<Service>>,
-    /// By namespace, then by name.
-    pub(crate) pods: HashMap<String, BTreeMap<String, Arc<Pod>>>,
+    selectors: Selectors,
+    pub(crate) pods: Pods,
     pub(crate) nodes: HashMap<String, Arc<Node>>,
     /// By the Service that the slice names, then by the slice's name.
     pub(crate) slices: HashMap<Key, BTreeMap<String, Arc<EndpointSlice>>>,
@@ -75,11 +77,13 @@ impl World {
                 let key = key(&service.metadata);
                 self.dirty.insert(key.clone());
                 self.orphaned.remove(&key);
+                self.selectors.set(&key.0, &key.1, &service.spec.selector);
                 self.services.insert(key, service);
             }
             Change::Gone(service) => {
                 let key = key(&service.metadata);
                 self.orphaned.insert(key.clone());
+                self.selectors.remove(&key.0, &key.1);
                 self.services.remove(&key);
                 self.memories.remove(&key);
                 self.waiting.remove(&key);
@@ -95,9 +99,7 @@ impl World {
             Change::Gone(pod) => (pod, false),
             Change::Synced => return self.lists += 1,
         };
-        let pods = self.pods.entry(pod.metadata.namespace.clone()).or_default();
-        let name = pod.metadata.name.clone();
-        let before = if present { pods.insert(name, pod.clone()) } else { pods.remove(&name) };
+        let before = if present { self.pods.set(pod.clone()) } else { self.pods.remove(&pod) };
         // The labels may have changed: both the Services that selected the Pod and those that do now.
         self.touch_selecting(&pod);
         if let Some(before) = before.filter(|before| before.metadata.labels != pod.metadata.labels) {
@@ -106,16 +108,11 @@ impl World {
     }
 
     fn touch_selecting(&mut self, pod: &Pod) {
-        let labels = &pod.metadata.labels;
-        let selects = |service: &Service| {
-            let selector = &service.spec.selector;
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        };
-        let touched = self
-            .services
-            .iter()
-            .filter(|((namespace, _), service)| *namespace == pod.metadata.namespace && selects(service))
-            .map(|(key, _)| key.clone());
+        let (namespace, labels) = (&pod.metadata.namespace, &pod.metadata.labels);
+        let selects =
+            |service: &Service| service.spec.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+        let candidates = self.selectors.candidates(namespace, labels).map(|name| (namespace.clone(), name.to_owned()));
+        let touched = candidates.filter(|key| self.services.get(key).is_some_and(|service| selects(service)));
         self.dirty.extend(touched);
     }
 
@@ -135,8 +132,7 @@ impl World {
         if same {
             return;
         }
-        let pods = self.pods.values().flat_map(BTreeMap::values).filter(|pod| pod.spec.node_name == name);
-        for pod in pods.cloned().collect::<Vec<_>>() {
+        for pod in self.pods.on_node(&name) {
             self.touch_selecting(&pod);
         }
     }
@@ -201,3 +197,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,9 +72,7 @@ fn allocate_address(spec: &mut Spec, index: usize, context: &Context<'_>) -> Res
     }
     let family = &spec.ip_families[index];
     let address = if spec.cluster_ips[index].is_empty() {
-        next_address(family, context)
-            .ok_or_else(|| Refusal::Internal("failed to allocate a serviceIP: range is full".to_owned()))?
-            .to_string()
+        next_address(family, context).ok_or_else(|| no_address_left(family, context))?.to_string()
     } else {
         let given = spec.cluster_ips[index].clone();
         check_address(&given, family, context).map_err(|reason| {
@@ -97,6 +95,15 @@ fn ranges(family: &str, context: &Context<'_>) -> Vec<AddressRange> {
     let usable = context.service_ranges.iter().filter(|range| range.usable);
     let fitting = usable.filter(|range| ip::family(range.cidr.network()) == family);
     fitting.filter_map(|range| AddressRange::new(range.cidr).ok()).collect()
+}
+
+/// Kubernetes's words, and a way out.
+fn no_address_left(family: &str, context: &Context<'_>) -> Refusal {
+    let list: Vec<String> = ranges(family, context).iter().map(|range| range.cidr().to_string()).collect();
+    Refusal::Internal(format!(
+        "failed to allocate a serviceIP: range is full ({}): delete a Service or add a ServiceCIDR",
+        list.join(", ")
+    ))
 }
 
 /// S-140: a dry run claims nothing, and shows an address that cannot be claimed.
@@ -194,9 +201,7 @@ fn update_node_ports(spec: &mut Spec, old: &Spec, ports: &Ports<'_>) -> Result<(
 fn allocate_health_check(spec: &mut Spec, ports: &Ports<'_>) -> Result<(), Refusal> {
     let asked = spec.health_check_node_port;
     spec.health_check_node_port = if asked == 0 {
-        ports
-            .next()
-            .ok_or_else(|| Refusal::Internal("failed to allocate a HealthCheck NodePort 0: range is full".to_owned()))?
+        ports.next().ok_or_else(|| ports.none_left("failed to allocate a HealthCheck NodePort 0"))?
     } else {
         ports.claim(asked).map_err(|reason| {
             Refusal::Internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {reason}"))
@@ -226,7 +231,15 @@ impl<'a> Ports<'a> {
     }
 
     fn next_node_port(&self) -> Result<i32, Refusal> {
-        self.next().ok_or_else(|| Refusal::Internal("failed to allocate a nodePort: range is full".to_owned()))
+        self.next().ok_or_else(|| self.none_left("failed to allocate a nodePort"))
+    }
+
+    /// Kubernetes's words, and a way out.
+    fn none_left(&self, failed: &str) -> Refusal {
+        Refusal::Internal(format!(
+            "{failed}: range is full ({}): delete a Service with node ports or widen --service-node-port-range",
+            self.range
+        ))
     }
 
     fn claim(&self, number: i32) -> Result<i32, String> {

@@ -26,7 +26,7 @@ pub(super) async fn withdraw(server: &ApiServer) -> Result<(), Status> {
 }
 
 /// What Pods can reach of what is advertised, in the primary family.
-fn address(config: &Config) -> Option<IpAddr> {
+pub(crate) fn address(config: &Config) -> Option<IpAddr> {
     config.advertise.iter().find(|ip| !ip.is_loopback() && ip.is_ipv4() == primary_is_v4(config)).copied()
 }
 

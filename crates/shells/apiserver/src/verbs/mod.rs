@@ -9,6 +9,7 @@ mod write;
 
 pub(crate) use create::create;
 pub(crate) use update::replace;
+pub(crate) use write::{Outcome, commit};
 
 use axum_core::body::Body;
 use bytes::Bytes;

@@ -13,7 +13,7 @@ use crate::{Inner, claims, keys, object, registry};
 pub(super) const ATTEMPTS: usize = 64;
 
 /// What a transaction did.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It is durable, at this revision.
     Done(Revision),
     /// Somebody else changed a key that it depends on, named here.
@@ -92,7 +92,7 @@ pub(super) async fn store(
 
 /// Carries out a transaction, and lets the index of claims learn from it. Once it is under way it is carried to its end,
 /// even if the client hangs up meanwhile: else the index would not learn of what the store has done.
-pub(super) async fn commit(inner: &Inner, transaction: Transaction) -> Result<Outcome, Status> {
+pub(crate) async fn commit(inner: &Inner, transaction: Transaction) -> Result<Outcome, Status> {
     let (store, claims) = (inner.store.clone(), inner.claims.clone());
     let carried = tokio::spawn(async move {
         let writes = transaction.writes.clone();

@@ -46,3 +46,35 @@ async fn s217_a_slice_that_is_given_to_another_service_is_replaced() {
     let replaced = |list: &Value| of(list, "a").iter().any(|slice| slice["metadata"]["name"] != name.as_str());
     plane.wait(SLICES, "the Service has a slice again", replaced).await;
 }
+
+/// Agents keep slices of `kube-system/kube-dns`, which nobody owns and which are not ours.
+#[tokio::test]
+async fn s201_s217_slices_of_the_agents_outlive_the_service_kube_dns() {
+    let plane = Plane::start().await;
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
+    let labels = json!({
+        "kubernetes.io/service-name": "kube-dns",
+        "endpointslice.kubernetes.io/managed-by": "maitred-agent.maitred.dev",
+    });
+    let slice = json!({
+        "metadata": { "name": "kube-dns-one", "labels": labels }, "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["192.0.2.1"], "nodeName": "one" }], "ports": [{ "name": "dns", "port": 53 }],
+    });
+    let made = plane.create(slices, slice).await;
+    let dns = "/api/v1/namespaces/kube-system/services/kube-dns";
+    let before = plane.get(dns).await;
+    plane.delete(dns, json!({})).await;
+    let renewed = |found: &Value| !found.is_null() && found["metadata"]["uid"] != before["metadata"]["uid"];
+    let after = plane.wait(dns, "the Service comes back", renewed).await;
+    assert_eq!(after["spec"], before["spec"]);
+    // Both the endpoint controllers and the garbage collector have looked by the time that they did this.
+    plane.create("/api/v1/namespaces/default/services", service("web", json!({ "app": "web" }))).await;
+    let path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    plane
+        .wait(path, "another Service gets its slice", |list| {
+            list["items"].as_array().is_some_and(|all| !all.is_empty())
+        })
+        .await;
+    assert_eq!(plane.get(&format!("{slices}/kube-dns-one")).await, made, "nobody touched it");
+    plane.assert_healthy();
+}

@@ -9,6 +9,7 @@ use cluster::{Cluster, RequestError};
 use controllers::{Running, Settings};
 use http::Method;
 use serde_json::{Value, json};
+use store::Store;
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails; far more than it does take.
@@ -18,7 +19,8 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// A control plane. Ends with the test.
 pub struct Plane {
-    server: ApiServer,
+    pub server: ApiServer,
+    pub store: Arc<dyn Store>,
     pub client: Cluster,
     running: Option<Running>,
     _directory: TempDir,
@@ -40,15 +42,16 @@ impl Plane {
     pub async fn without_controllers() -> Plane {
         let directory = tempfile::tempdir().expect("a directory");
         let store = store::Embedded::open(directory.path()).expect("an empty directory is a store");
+        let store: Arc<dyn Store> = Arc::new(store);
         let config = Config {
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
             node_ports: 30000..=32767,
             advertise: Vec::new(),
             port: 6443,
         };
-        let server = ApiServer::start(Arc::new(store), config).await.expect("the server starts");
+        let server = ApiServer::start(store.clone(), config).await.expect("the server starts");
         let client = cluster::in_process(server.client(Identity::component("test")));
-        Plane { server, client, running: None, _directory: directory }
+        Plane { server, store, client, running: None, _directory: directory }
     }
 
     /// Starts the controllers.

@@ -2,8 +2,11 @@
 
 mod addresses;
 mod endpoints;
+mod events;
 mod garbage;
 mod harness;
 mod namespaces;
 mod nodes;
+mod orphans;
+mod ports;
 mod scheduling;

@@ -28,7 +28,8 @@ fn s117_addresses_that_cannot_be_allocated() {
 fn s117_a_full_range_is_an_internal_error() {
     let cluster = Cluster::with(&["10.96.0.0/30"]).taking(&["10.96.0.1", "10.96.0.2"], &[]);
     let refusal = Service.create(service(json!({})), &cluster.context()).unwrap_err();
-    assert_eq!(refusal, Refusal::Internal("failed to allocate a serviceIP: range is full".to_owned()));
+    let why = "failed to allocate a serviceIP: range is full (10.96.0.0/30): delete a Service or add a ServiceCIDR";
+    assert_eq!(refusal, Refusal::Internal(why.to_owned()));
 }
 
 #[test]

@@ -159,7 +159,9 @@ fn s137_health_check_ports_fail_as_internal_errors() {
     let refusal = Service.create(local(None), &full.context()).unwrap_err();
     assert!(matches!(refusal, Refusal::Internal(_)), "s137_no_port_left: {refusal:?}");
     let refusal = Service.create(service(json!({"type": "NodePort"})), &full.context()).unwrap_err();
-    assert_eq!(refusal, Refusal::Internal("failed to allocate a nodePort: range is full".to_owned()));
+    let why = "failed to allocate a nodePort: range is full (30080-30080): delete a Service with node ports or widen \
+               --service-node-port-range";
+    assert_eq!(refusal, Refusal::Internal(why.to_owned()));
 }
 
 #[test]

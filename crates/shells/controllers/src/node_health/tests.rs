@@ -1,0 +1,91 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cache::{Interest, Named};
+
+fn decode<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(value).expect("the fixture has the kind's shape"))
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-01-01T{time}Z").parse().expect("the fixture is a time of day")
+}
+
+fn lease(node: &str, time: &str) -> Change<Lease> {
+    let spec = json!({ "renewTime": format!("2026-01-01T{time}.000000Z") });
+    Change::Set(decode(json!({ "metadata": { "namespace": LEASES, "name": node }, "spec": spec })))
+}
+
+fn ready_pod(name: &str, node: &str) -> Change<Pod> {
+    Change::Set(decode(json!({
+        "metadata": { "namespace": "default", "name": name },
+        "spec": { "nodeName": node },
+        "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+    })))
+}
+
+/// A cluster of so many ready nodes, each with a ready Pod, whose Leases were all renewed at noon.
+struct Scene {
+    caches: Caches,
+    ledger: Ledger,
+    pods: Vec<Interest<Pod>>,
+    marks: Marks,
+}
+
+fn scene(nodes: usize) -> Scene {
+    let (wake, marks) = (Wake::new(), Marks::default());
+    let caches = Caches {
+        nodes: Cache::new(None),
+        pods: Cache::new(Some(|pod: &Pod| &pod.spec.node_name)),
+        signs: Signs::default(),
+    };
+    let name: Named<Node> = |node| &node.metadata.name;
+    let on_nodes = [Interest::new(&wake, node_matters).marking(&marks, name)];
+    let on_pods = vec![Interest::new(&wake, pod_matters).marking(&marks, |pod| &pod.spec.node_name)];
+    for number in 0..nodes {
+        let name = format!("n{number}");
+        let ready = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
+        let node = json!({ "metadata": { "name": name, "uid": name }, "status": ready });
+        caches.nodes.apply(Change::Set(decode(node)), &on_nodes);
+        caches.pods.apply(ready_pod(&format!("p{number}"), &name), &on_pods);
+        caches.signs.note(lease(&name, "12:00:00"), at("12:00:00"), &marks);
+    }
+    caches.nodes.apply(Change::Synced, &on_nodes);
+    caches.pods.apply(Change::Synced, &on_pods);
+    caches.signs.note(Change::Synced, at("12:00:00"), &marks);
+    let ledger = Ledger::new(marks.clone(), SignedDuration::from_secs(50));
+    Scene { caches, ledger, pods: on_pods, marks }
+}
+
+impl Scene {
+    /// The nodes that a run looks at, and how many Pods it would write to.
+    fn run(&mut self, now: &str) -> (Vec<String>, usize) {
+        let plans = self.ledger.judge(&self.caches, at(now));
+        self.ledger.pending.clear();
+        let pods = plans.iter().map(|(_, plan)| plan.pods.len()).sum();
+        (plans.into_iter().map(|(node, _)| node).collect(), pods)
+    }
+}
+
+#[test]
+fn a_run_looks_at_what_changed_however_many_nodes_there_are() {
+    for nodes in [10, 1_000, 10_000] {
+        let mut scene = scene(nodes);
+        assert_eq!(scene.run("12:00:01").0.len(), nodes, "at the start all nodes are looked at");
+        assert_eq!(scene.run("12:00:02"), (Vec::new(), 0), "nothing happened");
+        scene.caches.pods.apply(ready_pod("another", "n3"), &scene.pods);
+        assert_eq!(scene.run("12:00:03"), (vec!["n3".to_owned()], 0), "a Pod became ready");
+        for number in (0..nodes).filter(|number| *number != 7) {
+            scene.caches.signs.note(lease(&format!("n{number}"), "12:00:10"), at("12:00:10"), &scene.marks);
+        }
+        assert_eq!(scene.run("12:00:11"), (Vec::new(), 0), "renewals are nobody's business");
+        // All grace periods that began at noon are over: each node is looked at once, and one of them is lost.
+        let (looked_at, pods) = scene.run("12:00:51");
+        assert_eq!((looked_at.len(), pods), (nodes, 1));
+        assert_eq!(scene.run("12:00:52"), (Vec::new(), 0));
+        scene.caches.pods.apply(ready_pod("late", "n7"), &scene.pods);
+        assert_eq!(scene.run("12:00:53"), (vec!["n7".to_owned()], 2), "no Pod is ready on a lost node");
+        scene.caches.signs.note(lease("n7", "12:00:54"), at("12:00:54"), &scene.marks);
+        assert_eq!(scene.run("12:00:55"), (vec!["n7".to_owned()], 0), "it is back");
+    }
+}

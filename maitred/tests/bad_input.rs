@@ -1,0 +1,181 @@
+//! Bad input on the command line and on the disk: one clear sentence that names the thing and the way out, an exit code
+//! that says so, and nothing lost. What the API refuses is in the tests of `apiserver` and `kubectl`.
+
+#[path = "harness/mod.rs"]
+#[allow(dead_code, reason = "the other half is for tests by kubectl")]
+mod harness;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use harness::{Said, Server};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn place() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// Runs maitred to its end.
+fn maitred(arguments: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maitred"));
+    Said::from(command.args(arguments).stdin(Stdio::null()).output().expect("the binary runs"))
+}
+
+/// `maitred server` on a free port, with these further arguments.
+fn server(directory: &Path, arguments: &[&str]) -> Said {
+    let directory = directory.to_str().expect("the path is text");
+    maitred(&[&["server", "--listen", "127.0.0.1:0", "--data-dir", directory], arguments].concat())
+}
+
+/// Asserts a failure, told in one line that has all of these words.
+#[track_caller]
+fn refused(said: &Said, words: &[&str]) {
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+    assert_eq!(said.err.lines().count(), 1, "{said:?}");
+    let missing: Vec<&&str> = words.iter().filter(|word| !said.err.contains(**word)).collect();
+    assert!(missing.is_empty(), "{missing:?} is not in {}", said.err);
+}
+
+#[test]
+fn ranges_that_cannot_serve_are_refused_before_anything_is_written() {
+    let place = place();
+    let data = place.path().join("data");
+    let (services, pods) = ("--service-cluster-ip-range", "--cluster-cidr");
+    let check = |flag: &str, range: &str, words: &[&str]| refused(&server(&data, &[flag, range]), words);
+    check(services, "10.244.0.0/20", &[services, "10.244.0.0/20", pods, "10.244.0.0/16", "overlap", "choose"]);
+    check(pods, "10.0.0.0/8", &[services, "10.96.0.0/16", pods, "10.0.0.0/8", "overlap"]);
+    check(services, "10.96.0.0/29", &[services, "10.96.0.0/29", "too small", "choose a /28 or larger"]);
+    check(services, "fd00:10:96::/60", &[services, "fd00:10:96::/60", "too large", "choose a /64 or smaller"]);
+    check(services, "10.96.0.0/16,10.97.0.0/16", &[services, "one of each IP family"]);
+    check(pods, "10.244.0.0/16,10.245.0.0/16", &[pods, "one of each IP family"]);
+    check(pods, "10.244.0.0/25", &[pods, "10.244.0.0/25", "too small", "choose a /24"]);
+    assert!(!data.exists(), "nothing was written");
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_named_with_what_was_given() {
+    for (arguments, words) in [
+        (["--service-node-port-range", "32767-30000"], ["\"32767-30000\"", "FROM-TO"]),
+        (["--service-cluster-ip-range", "10.96.0.0"], ["10.96.0.0", "--service-cluster-ip-range"]),
+        (["--event-ttl", "soon"], ["\"soon\"", "1h0m0s"]),
+        (["--event-ttl", "-1s"], ["-1s", "--event-ttl"]),
+    ] {
+        let said = server(place().path(), &[&format!("{}={}", arguments[0], arguments[1])]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(words.iter().all(|word| said.err.contains(word)), "{words:?} {said:?}");
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let place = place();
+    let file = place.path().join("file");
+    fs::write(&file, "somebody's").expect("it is written");
+    let below = file.join("data");
+    refused(&server(&below, &[]), &[&below.display().to_string(), "--data-dir", "cannot create"]);
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "somebody's");
+}
+
+#[test]
+fn a_port_that_somebody_listens_at_is_named() {
+    let place = place();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let data = place.path().join("data");
+    let said = maitred(&["server", "--listen", &address, "--data-dir", data.to_str().expect("text")]);
+    refused(&said, &[&address, "another server", "--listen"]);
+    assert!(!data.exists(), "nothing was written");
+}
+
+#[test]
+fn a_data_directory_in_use_is_refused_and_the_first_servers_files_stay() {
+    let first = Server::start();
+    let kubeconfig = fs::read_to_string(first.kubeconfig()).expect("the first server wrote it");
+    let directory = first.kubeconfig().parent().expect("it lies in the data directory").to_owned();
+    refused(&server(&directory, &[]), &[&directory.display().to_string(), "another process holds", "choose another"]);
+    assert_eq!(fs::read_to_string(first.kubeconfig()).expect("still there"), kubeconfig);
+}
+
+/// All files of the store, by name.
+fn contents(store: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(store)
+        .expect("the store is a directory")
+        .map(|entry| entry.expect("it can be listed"))
+        .map(|entry| (entry.file_name().into_string().expect("text"), fs::read(entry.path()).expect("it can be read")))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_damaged_store_is_refused_with_its_file_and_left_as_it_is() {
+    let directory = Server::start().kill();
+    let store = directory.path().join("store");
+    let (log, mut bytes) =
+        contents(&store).into_iter().find(|(name, _)| name.starts_with("log-")).expect("there is a log");
+    // A byte in the midst of the first writes, which later ones follow.
+    let place = bytes.iter().position(|byte| *byte == b'{').expect("objects are JSON");
+    bytes[place] ^= 1;
+    fs::write(store.join(&log), &bytes).expect("it can be written");
+    let before = contents(&store);
+    refused(&server(directory.path(), &[]), &[&log, "damaged at byte", "backup", "truncate"]);
+    assert_eq!(contents(&store), before, "nothing was lost");
+}
+
+#[test]
+fn a_store_whose_last_write_was_torn_starts_and_has_all_the_others() {
+    let directory = Server::start().kill();
+    let store = directory.path().join("store");
+    let (log, bytes) = contents(&store).into_iter().find(|(name, _)| name.starts_with("log-")).expect("there is a log");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("something was written");
+    fs::write(store.join(&log), &bytes[..end]).expect("it can be written");
+    drop(Server::start_in(directory, &[]));
+}
+
+fn proxy(kubeconfig: &Path) -> Said {
+    maitred(&["dns", "--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig.to_str().expect("the path is text")])
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_is_named() {
+    let place = place();
+    let file = place.path().join("kubeconfig");
+    let name = file.display().to_string();
+    refused(&proxy(&file), &[&name, "No such file", "--kubeconfig"]);
+    for garbled in ["{", "apiVersion: v1\nkind: Config\nclusters: 7\n", "apiVersion: v1\nkind: Config\n"] {
+        fs::write(&file, garbled).expect("it can be written");
+        refused(&proxy(&file), &[&name, "--kubeconfig"]);
+    }
+}
+
+/// A kubeconfig whose client certificate ended on the second day of 2020.
+fn expired_kubeconfig() -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
+    let user = json!({
+        "client-certificate-data": base64(certificate.pem()), "client-key-data": base64(key.serialize_pem()),
+    });
+    let named = |kind: &str, value: serde_json::Value| json!([{ "name": "old", kind: value }]);
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "old",
+        "clusters": named("cluster", json!({ "server": "https://127.0.0.1:6443" })),
+        "users": named("user", user),
+        "contexts": named("context", json!({ "cluster": "old", "user": "old" })),
+    })
+    .to_string()
+}
+
+#[test]
+fn an_expired_kubeconfig_says_since_when() {
+    let place = place();
+    let file = place.path().join("kubeconfig");
+    fs::write(&file, expired_kubeconfig()).expect("it can be written");
+    refused(&proxy(&file), &[&file.display().to_string(), "expired at 2020-01-02T", "take a new kubeconfig"]);
+}
