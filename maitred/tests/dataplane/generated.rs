@@ -22,13 +22,13 @@ use services::{PORTS, port_name, random_endpoint, random_service};
 /// How many Services there may be at a time.
 const SERVICES: u16 = 7;
 /// Questions of one family after each step, before those that affinity adds.
-const QUESTIONS: usize = 24;
+const QUESTIONS: usize = 36;
 /// So many packets of one family are compared after each step, at least.
 const PACKETS: usize = 20;
 /// After so many steps another configuration starts from an empty kernel, with numbers of its own.
 const EPOCH: usize = 10;
 /// Scenes side by side: while one waits for silence the others work.
-const SCENES: usize = 6;
+const SCENES: usize = 12;
 /// With fewer sets not every frontend is met by every client.
 const SETS_FOR_ALL: usize = 300;
 

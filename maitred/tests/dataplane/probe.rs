@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use lab::{Answer, Outcome, Request, sctp_ask};
@@ -85,9 +84,10 @@ fn together(scene: &Scene, asker: Asker, questions: Vec<(usize, Question)>) -> V
     let ask = async {
         let mut running = JoinSet::new();
         for (index, question) in questions {
+            let port = scene.next_port();
             running.spawn(async move {
                 let started = Instant::now();
-                (index, (ask(question).await, started.elapsed()))
+                (index, (ask(question, port).await, started.elapsed()))
             });
         }
         running.join_all().await
@@ -96,9 +96,9 @@ fn together(scene: &Scene, asker: Asker, questions: Vec<(usize, Question)>) -> V
     scene.asker(asker).run(run).unwrap()
 }
 
-async fn ask(question: Question) -> Reply {
+async fn ask(question: Question, port: u16) -> Reply {
     let any: IpAddr = if question.to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let from = SocketAddr::new(any, next_port());
+    let from = SocketAddr::new(any, port);
     if question.protocol == Protocol::Tcp {
         let plain = Request::new(question.to, question.patience);
         return Request { from: Some(from), reset_at_end: true, ..plain }.send_here().await.into();
@@ -122,12 +122,6 @@ async fn datagram(from: SocketAddr, to: SocketAddr) -> std::io::Result<Answer> {
     let mut buffer = [0; 1024];
     let length = socket.recv(&mut buffer).await?;
     Ok(serde_json::from_slice(&buffer[..length])?)
-}
-
-/// Ports in turn: one that is used again while connection tracking remembers its last flow would meet no rule.
-fn next_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 48_000) as u16
 }
 
 /// What node-0's connection tracking holds of flows to an address; empty where the kernel doesn't list it.

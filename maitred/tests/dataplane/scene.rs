@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use intent::{Config, Detector, Event, Intent};
 use ipnet::IpNet;
@@ -44,6 +45,7 @@ pub struct Scene {
     endpoints: BTreeMap<&'static str, Arc<Host>>,
     _servers: Vec<Server>,
     _sctp: Vec<SctpServer>,
+    ports_given: AtomicU32,
 }
 
 /// Where virtual addresses lie: cluster IPs, external IPs, load-balancer IPs.
@@ -86,7 +88,7 @@ impl Scene {
             lab.node(0).replace_route(&Route::new(stray.into()).via(via).link("eth0")).unwrap();
             servers.push(Server::start_as(lab.control(), "stray", [stray], 80).unwrap());
         }
-        Scene { lab, askers, endpoints, _servers: servers, _sctp: sctp }
+        Scene { lab, askers, endpoints, _servers: servers, _sctp: sctp, ports_given: AtomicU32::new(0) }
     }
 
     pub fn asker(&self, asker: Asker) -> &Host {
@@ -95,6 +97,12 @@ impl Scene {
 
     pub fn endpoint(&self, name: &str) -> &Host {
         &self.endpoints[name]
+    }
+
+    /// A client's port. They come in turn, for one that is used again while node-0's connection tracking remembers its last
+    /// flow would meet no rule.
+    pub fn next_port(&self) -> u16 {
+        12_000 + (self.ports_given.fetch_add(1, Ordering::Relaxed) % 48_000) as u16
     }
 
     /// The address that a client's packets carry when they reach node-0.
