@@ -12,7 +12,7 @@ const GROUPS: [&[&str]; 4] = [
     &["api", "model"],
     &["schema", "intent", "ipam", "kinds", "patch", "slices", "lifecycle", "pods", "nft", "zone", "explain"],
     &["store", "kernel", "cluster", "runloop", "apiserver", "controllers", "proxy", "dns", "agent", "lab"],
-    &["maitred"],
+    &["maitred", "benches"],
 ];
 const BACKENDS: [&str; 4] = ["nft", "iptables", "ipvs", "ebpf"];
 
