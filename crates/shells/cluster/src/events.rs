@@ -50,14 +50,19 @@ impl Recorder {
         let now = jiff::Timestamp::now();
         let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
         let path = format!("/api/v1/namespaces/{namespace}/events");
-        let written = if count == 1 {
-            let event = self.event(subject, &name, (r#type, reason, message), &now);
-            self.cluster.send::<Value>(Method::POST, &path, "application/json", Some(&event)).await
-        } else {
-            let patch = json!({ "count": count, "lastTimestamp": now });
-            let path = format!("{path}/{name}");
-            self.cluster.send::<Value>(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await
+        let event = self.event(subject, &name, (r#type, reason, message), (count, &now));
+        let mut written: Result<Value, _> = match count {
+            1 => self.cluster.send(Method::POST, &path, "application/json", Some(&event)).await,
+            _ => {
+                let patch = json!({ "count": count, "lastTimestamp": now });
+                let path = format!("{path}/{name}");
+                self.cluster.send(Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await
+            }
         };
+        // An Event whose time was over has been forgotten by the server.
+        if count > 1 && written.as_ref().is_err_and(|error| error.code() == Some(404)) {
+            written = self.cluster.send(Method::POST, &path, "application/json", Some(&event)).await;
+        }
         if let Err(error) = written {
             tracing::warn!(%error, reason, message, "an Event was not written");
         }
@@ -76,8 +81,8 @@ impl Recorder {
         entry.clone()
     }
 
-    fn event(&self, subject: &Subject, name: &str, told: (&str, &str, &str), now: &str) -> Value {
-        let (r#type, reason, message) = told;
+    fn event(&self, subject: &Subject, name: &str, told: (&str, &str, &str), counted: (u64, &str)) -> Value {
+        let ((r#type, reason, message), (count, now)) = (told, counted);
         let namespace = if subject.namespace.is_empty() { "default" } else { &subject.namespace };
         json!({
             "apiVersion": "v1", "kind": "Event",
@@ -86,7 +91,7 @@ impl Recorder {
                 "kind": subject.kind, "namespace": subject.namespace, "name": subject.name, "uid": subject.uid,
                 "apiVersion": api_version(subject.kind),
             },
-            "type": r#type, "reason": reason, "message": message, "count": 1,
+            "type": r#type, "reason": reason, "message": message, "count": count,
             "firstTimestamp": now, "lastTimestamp": now,
             "source": { "component": self.component },
             "reportingComponent": self.component, "reportingInstance": "",

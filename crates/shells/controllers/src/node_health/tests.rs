@@ -1,7 +1,13 @@
+use std::sync::Arc;
+
+use api::Lease;
+use cluster::Change;
+use runloop::Wake;
 use serde_json::{Value, json};
 
+use super::signs::LEASES;
 use super::*;
-use crate::cache::{Interest, Named};
+use crate::cache::{Cache, Interest, Named};
 
 fn decode<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(value).expect("the fixture has the kind's shape"))
@@ -11,9 +17,13 @@ fn at(time: &str) -> Timestamp {
     format!("2026-01-01T{time}Z").parse().expect("the fixture is a time of day")
 }
 
-fn lease(node: &str, time: &str) -> Change<Lease> {
+fn lease_of(node: &str, time: &str) -> Arc<Lease> {
     let spec = json!({ "renewTime": format!("2026-01-01T{time}.000000Z") });
-    Change::Set(decode(json!({ "metadata": { "namespace": LEASES, "name": node }, "spec": spec })))
+    decode(json!({ "metadata": { "namespace": LEASES, "name": node }, "spec": spec }))
+}
+
+fn lease(node: &str, time: &str) -> Change<Lease> {
+    Change::Set(lease_of(node, time))
 }
 
 fn ready_pod(name: &str, node: &str) -> Change<Pod> {
@@ -28,6 +38,7 @@ fn ready_pod(name: &str, node: &str) -> Change<Pod> {
 struct Scene {
     caches: Caches,
     ledger: Ledger,
+    nodes: Vec<Interest<Node>>,
     pods: Vec<Interest<Pod>>,
     marks: Marks,
 }
@@ -40,7 +51,7 @@ fn scene(nodes: usize) -> Scene {
         signs: Signs::default(),
     };
     let name: Named<Node> = |node| &node.metadata.name;
-    let on_nodes = [Interest::new(&wake, node_matters).marking(&marks, name)];
+    let on_nodes = vec![Interest::new(&wake, node_matters).marking(&marks, name)];
     let on_pods = vec![Interest::new(&wake, pod_matters).marking(&marks, |pod| &pod.spec.node_name)];
     for number in 0..nodes {
         let name = format!("n{number}");
@@ -54,7 +65,7 @@ fn scene(nodes: usize) -> Scene {
     caches.pods.apply(Change::Synced, &on_pods);
     caches.signs.note(Change::Synced, at("12:00:00"), &marks);
     let ledger = Ledger::new(marks.clone(), SignedDuration::from_secs(50));
-    Scene { caches, ledger, pods: on_pods, marks }
+    Scene { caches, ledger, nodes: on_nodes, pods: on_pods, marks }
 }
 
 impl Scene {
@@ -88,4 +99,18 @@ fn a_run_looks_at_what_changed_however_many_nodes_there_are() {
         scene.caches.signs.note(lease("n7", "12:00:54"), at("12:00:54"), &scene.marks);
         assert_eq!(scene.run("12:00:55"), (vec!["n7".to_owned()], 0), "it is back");
     }
+}
+
+#[test]
+fn a_lost_node_that_is_removed_is_forgotten() {
+    let mut scene = scene(3);
+    scene.run("12:00:01");
+    assert_eq!(scene.run("12:00:51").1, 3, "all are lost");
+    let gone = scene.caches.nodes.get("n1").expect("it is there");
+    scene.caches.nodes.apply(Change::Gone(gone.clone()), &scene.nodes);
+    assert_eq!(scene.run("12:00:52"), (vec!["n1".to_owned()], 0));
+    // Registered anew, it counts from its Lease, of which there is none yet, and not from its earlier life.
+    scene.caches.signs.note(Change::Gone(lease_of("n1", "12:00:00")), at("12:00:53"), &scene.marks);
+    scene.caches.nodes.apply(Change::Set(gone), &scene.nodes);
+    assert_eq!(scene.run("12:00:54"), (vec!["n1".to_owned()], 0), "it has its grace period");
 }

@@ -37,3 +37,25 @@ async fn events_go_when_their_time_is_over_and_not_before() {
     plane.wait(EVENTS, "the others go, too", |list| names(list).is_empty()).await;
     plane.assert_healthy();
 }
+
+#[tokio::test]
+async fn what_is_told_again_after_its_event_was_forgotten_is_a_new_event_with_the_count() {
+    let plane = Plane::without_controllers().await;
+    let recorder = cluster::Recorder::new(&plane.client, "a-test");
+    let subject = cluster::Subject {
+        kind: "Service",
+        namespace: "default".to_owned(),
+        name: "web".to_owned(),
+        uid: "1".to_owned(),
+    };
+    let tell = async || recorder.record(&subject, "Normal", "Tested", "It was tested").await;
+    tell().await;
+    tell().await;
+    let told = plane.list(EVENTS).await;
+    assert_eq!((told.len(), &told[0]["count"]), (1, &json!(2)));
+    let name = told[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    plane.delete(&format!("{EVENTS}/{name}"), json!({})).await;
+    tell().await;
+    let told = plane.list(EVENTS).await;
+    assert_eq!((told.len(), &told[0]["count"], &told[0]["reason"]), (1, &json!(3), &json!("Tested")));
+}
