@@ -96,10 +96,6 @@ impl Settings {
         &self.domain
     }
 
-    fn host_resolv_conf(&self) -> String {
-        std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
-    }
-
     fn dns(&self) -> anyhow::Result<dns::Config> {
         let zone = zone::Config::new(&self.domain).context("--cluster-domain")?;
         let mut zone = zone.with_ttl(5)?.with_reverse(self.ranges.clone());
@@ -117,7 +113,7 @@ impl Settings {
 
     /// The host's name servers, but for the cluster's own DNS: the host may have been told to ask it.
     fn host_upstreams(&self, listen: &[SocketAddr]) -> Vec<SocketAddr> {
-        let host = ResolvConf::parse(&self.host_resolv_conf());
+        let host = ResolvConf::parse(&agent::host_resolv_conf());
         let mut upstreams = dns::upstreams(&host, listen);
         upstreams.retain(|upstream| !self.ranges.iter().any(|range| range.contains(&upstream.ip())));
         upstreams
@@ -186,7 +182,11 @@ impl Node {
         let mut progress = self.progress.clone();
         tokio::select! {
             _ = progress.wait_for(|_| false) => anyhow::anyhow!("the proxy's thread ended"),
-            ended = &mut self.agent.task => anyhow::anyhow!("the agent ended: {ended:?}"),
+            ended = &mut self.agent.task => match ended {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) => anyhow::anyhow!("the agent ended"),
+                Err(error) => anyhow::Error::from(error).context("the agent's task failed"),
+            },
         }
     }
 

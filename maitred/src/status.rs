@@ -82,17 +82,20 @@ pub(crate) fn run(options: &cli::Status) -> anyhow::Result<()> {
         bail!("nothing of maitred runs here: nobody holds a control socket in {}", options.run_dir.display());
     }
     let request = Request::new("status");
-    let answers = roles.iter().map(|role| Ok(control::ask(&socket(&options.run_dir, role), &request)?));
-    let answers = answers.collect::<anyhow::Result<Vec<Value>>>()?;
+    let asked = roles.iter().map(|role| control::ask(&socket(&options.run_dir, role), &request));
+    let (answers, silent): (Vec<_>, Vec<_>) = asked.partition(Result::is_ok);
+    let answers: Vec<Value> = answers.into_iter().flatten().collect();
     let text = match options.output {
         Output::Json => format!("{:#}\n", json!(answers)),
         Output::Table => answers.iter().map(table).collect(),
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written?,
     }
+    // Whoever did not answer is told of after those who did.
+    silent.into_iter().next().map_or(Ok(()), |silent| Ok(silent.map(drop)?))
 }
 
 /// A line per fact: its path, and what it is.

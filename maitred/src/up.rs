@@ -16,11 +16,14 @@ pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
     let settings =
         node::Settings::new(&options.node, &options.server.run_dir, &options.server.cluster_domain, &ranges)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(&options, &settings))?;
-    match options.cleanup {
-        true => cleanup::run(&cleanup::Options::everything(&options.server.run_dir)),
-        false => Ok(()),
+    let mut started = false;
+    let ended = runtime.block_on(serve(&options, &settings, &mut started));
+    // Nothing of it runs any more, whatever has ended it.
+    drop(runtime);
+    if options.cleanup && started {
+        cleanup::run(&cleanup::Options::everything(&options.server.run_dir))?;
     }
+    ended
 }
 
 /// Refuses a machine on which this would not work, or would break what works.
@@ -36,11 +39,13 @@ fn check(options: &cli::Up) -> anyhow::Result<()> {
     bail!("this machine is not ready; --tolerate CHECK starts all the same, `maitred check` tells everything")
 }
 
-async fn serve(options: &cli::Up, settings: &node::Settings) -> anyhow::Result<()> {
+/// Sets `started` as soon as there may be something to clean up.
+async fn serve(options: &cli::Up, settings: &node::Settings, started: &mut bool) -> anyhow::Result<()> {
     let socket = status::hold(&options.server.run_dir, "up")?;
     check(options)?;
     let mut server = server::start(&options.server).await?;
     let cluster = |component: &str| cluster::in_process(server.api.client(Identity::component(component)));
+    *started = true;
     let mut node = node::start(settings, cluster).await?;
     let (url, status) = (server.url.clone(), node.status());
     socket.tell(move || {

@@ -225,7 +225,7 @@ pub struct Column {
 
 /// A kind of object.
 ///
-/// The server calls [`conform`] on what a client sent, then [`metadata::prepare_create`] or
+/// The server calls [`conform()`] on what a client sent, then [`metadata::prepare_create`] or
 /// [`metadata::prepare_update`], then the kind. The kinds check metadata too, so that all mistakes come in one answer.
 pub trait Kind: Sync + Send {
     /// Names and subresources.

@@ -57,6 +57,9 @@ pub fn plan(pod: &Value, means: &Means) -> Result<PodPlan, Refusal> {
     let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
     let mut obstacles = Obstacles::default();
     obstacles.unknown("spec", spec, &[READ, OTHERS].concat());
+    if spec["hostUsers"] == false {
+        obstacles.add("spec.hostUsers", "maitred gives Pods no user namespace");
+    }
     let mode = mode(metadata, &mut obstacles);
     let planned = PodPlan {
         namespace: text(metadata, "namespace").to_owned(),

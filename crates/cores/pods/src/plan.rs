@@ -96,6 +96,8 @@ pub struct ContainerPlan {
 pub struct Identity {
     /// User and group.
     pub ids: Option<(u32, u32)>,
+    /// Whether executing a file may raise its privileges.
+    pub new_privileges: bool,
 }
 
 /// A check, or a hook, by these means.

@@ -65,7 +65,7 @@ pub enum Now {
         /// The end of the pause; `None` before the first start.
         until: Option<Timestamp>,
     },
-    /// The agent was asked to start it; `Started` or `StartFailed` follows.
+    /// The agent was asked to start it; `Started` or `Exited` follows.
     Starting,
     /// It runs; `Exited` follows.
     Running(Running),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Waiting ──Start──► Starting ──Started──► Running ──Exited──► Waiting (restart) or Ended
-//!                          └────StartFailed─────┴─── liveness, deletion: preStop, SIGTERM, SIGKILL
+//!                          └────Exited──────────┴─── liveness, deletion: preStop, SIGTERM, SIGKILL
 //! ```
 //!
 //! Every effect is asked for once, and is answered by an input. Effects that were under way when an agent died are settled
@@ -108,7 +108,7 @@ pub enum Effect {
         /// Which probe.
         kind: ProbeKind,
     },
-    /// Run the preStop hook, for at most so long; `HookDone` follows.
+    /// Run the preStop hook; `HookDone` follows, or the end of the grace period.
     PreStop {
         /// The container's place in the plan.
         container: usize,

@@ -32,8 +32,6 @@ pub struct Config {
     pub cluster_domain: String,
     /// The addresses of the cluster's DNS; without any, Pods resolve as the host does.
     pub dns_addresses: Vec<IpAddr>,
-    /// The host's `/etc/resolv.conf`.
-    pub host_resolv_conf: String,
     /// The node's own DNS server, if it has one: an endpoint of `kube-system/kube-dns`.
     pub dns: Option<DnsEndpoint>,
     /// Between two renewals of the node's Lease; it lasts four times as long.
@@ -70,7 +68,6 @@ impl Config {
             path: String::new(),
             cluster_domain: "cluster.local".to_owned(),
             dns_addresses: Vec::new(),
-            host_resolv_conf: std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             dns: None,
             lease_period: Duration::from_secs(10),
             backoff: Backoff::default(),
@@ -82,6 +79,16 @@ impl Config {
         let (node_name, host_ips) = (self.node_name.clone(), self.node_addresses.clone());
         Means { rights: self.rights, node_name, host_ips, path: self.path.clone() }
     }
+}
+
+/// What the host's resolver is told, as of now. Where that is a server on the host's own loopback, such as systemd-resolved's,
+/// which Pods cannot reach, it is what that server is told.
+pub fn host_resolv_conf() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let own = read("/etc/resolv.conf").unwrap_or_default();
+    let servers = zone::ResolvConf::parse(&own).nameservers;
+    let is_loopback = |server: &String| server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if servers.iter().all(is_loopback) { read("/run/systemd/resolve/resolv.conf").unwrap_or(own) } else { own }
 }
 
 /// The uid that this process has, if it cannot take another one: its user namespace maps no other, or it isn't root.

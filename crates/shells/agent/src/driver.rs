@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Node, Resource, ServiceCidr};
+use api::{Namespace, Node, Resource, ServiceCidr};
 use cluster::{Change, Cluster, Recorder, Selection, Subject, reflect};
+use ipnet::IpNet;
 use kernel::netlink::NetlinkError;
-use kernel::netns::{Namespace, NamespaceError};
+use kernel::netns::{self, NamespaceError};
 use pods::{Means, Place};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::claim::{Claim, Owner};
 use crate::paths::Paths;
 use crate::pod::{self, Message, PodObject};
 use crate::ranges::Ranges;
@@ -23,6 +25,8 @@ use crate::{Config, dns_slices, network, node};
 
 /// Messages that wait for a Pod's task.
 const QUEUE: usize = 256;
+/// The pause after a request that failed.
+const RETRY: Duration = Duration::from_secs(1);
 /// How often routes are compared with the machine's without a reason.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,27 @@ pub enum AgentError {
     /// The node's network.
     #[error("cannot use the node's network")]
     Network(#[source] NamespaceError),
+    /// Another agent is at work there.
+    #[error("another agent runs Pods in {}: stop it, or give another directory by --run-dir", dir.display())]
+    Taken {
+        /// The run directory.
+        dir: PathBuf,
+    },
+    /// The Pods there belong to somebody else.
+    #[error(
+        "the Pods in {} are those of node {node}, or of another cluster of that name: start its agent, end them by \
+         `maitred cleanup --pods`, or give another directory by --run-dir",
+        dir.display()
+    )]
+    OthersPods {
+        /// The run directory.
+        dir: PathBuf,
+        /// The node that ran them.
+        node: String,
+    },
+    /// A part of the agent has panicked; Pods live on.
+    #[error("a part of the agent failed")]
+    Failed(#[source] tokio::task::JoinError),
     /// nftables, for the masquerading of Pods' traffic.
     #[error("nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN")]
     Nftables(#[source] NetlinkError),
@@ -53,7 +78,7 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) ranges: Ranges,
     /// The node's network.
-    pub(crate) network: Namespace,
+    pub(crate) network: netns::Namespace,
     pub(crate) means: Means,
     pub(crate) place: Place,
 }
@@ -61,8 +86,8 @@ pub(crate) struct Shared {
 /// A running agent.
 #[derive(Debug)]
 pub struct Running {
-    /// Ends when the agent does.
-    pub task: JoinHandle<()>,
+    /// Ends when the agent does; with an error if it was not asked to.
+    pub task: JoinHandle<Result<(), AgentError>>,
     /// How things stand.
     pub status: watch::Receiver<Status>,
     /// What the node's slices of `kube-dns` say: nothing before they were written, then whether its server answers.
@@ -94,11 +119,12 @@ pub fn start(config: Config, cluster: &Cluster, stop: watch::Receiver<bool>) -> 
         cluster: cluster.clone(),
         recorder: Recorder::new(cluster, "maitred-agent"),
         ranges: Ranges::default(),
-        network: Namespace::current().map_err(AgentError::Network)?,
+        network: netns::Namespace::current().map_err(AgentError::Network)?,
         means: config.means(),
         place: Place { host_ips: config.node_addresses.clone() },
         config,
     });
+    let claim = Claim::take(&shared.config.run_dir)?;
     pod::keep_addresses(&shared);
     let (out_of_reach, reach) = watch::channel(BTreeSet::new());
     let (shown, status) = watch::channel(Status { node: shared.config.node_name.clone(), ..Status::default() });
@@ -107,8 +133,8 @@ pub fn start(config: Config, cluster: &Cluster, stop: watch::Receiver<bool>) -> 
     let driver = Driver { shared, tasks: HashMap::new(), current: HashMap::new(), paths, reach, shown };
     let task = tokio::spawn(async move {
         tokio::select! {
-            () = driver.run(published) => {}
-            () = stopped(stop) => {}
+            result = driver.run(claim, published) => result,
+            () = stopped(stop) => Ok(()),
         }
     });
     Ok(Running { task, status, dns_published })
@@ -131,7 +157,8 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, published: watch::Sender<Option<bool>>) {
+    async fn run(mut self, claim: Claim, published: watch::Sender<Option<bool>>) -> Result<(), AgentError> {
+        claim.check(&self.owner().await)?;
         let fields = format!("spec.nodeName={}", self.shared.config.node_name);
         let mut pods = reflect::<PodObject>(&self.shared.cluster, Selection { fields, ..Selection::default() });
         let mut nodes = reflect::<Node>(&self.shared.cluster, Selection::default());
@@ -153,16 +180,35 @@ impl Driver {
                     self.update_paths().await;
                 }
                 _ = repair.tick() => {
+                    self.forward(&self.shared.ranges.ranges());
                     self.paths.forget();
                     self.update_paths().await;
                 }
-                Some(Ok(Some(uid))) = running.join_next() => {
-                    self.tasks.remove(&uid);
-                    self.current.retain(|_, current| *current != uid);
+                Some(ended) = running.join_next() => {
+                    if let Some(uid) = ended.map_err(AgentError::Failed)? {
+                        self.tasks.remove(&uid);
+                        self.current.retain(|_, current| *current != uid);
+                    }
                 }
-                else => return,
+                else => return Ok(()),
             }
             self.show();
+        }
+    }
+
+    /// Whose Pods these are, as soon as the API says which cluster it is.
+    async fn owner(&self) -> Owner {
+        loop {
+            match self.shared.cluster.get::<Namespace>("", "kube-system").await {
+                Ok(namespace) => {
+                    let cluster = namespace.metadata.uid.clone();
+                    return Owner { node: self.shared.config.node_name.clone(), cluster };
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the API server does not say which cluster it is; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
         }
     }
 
@@ -239,9 +285,7 @@ impl Driver {
                 let name = node.metadata.name.clone();
                 if name == *own {
                     self.shared.ranges.set(&node.spec.pod_cidrs);
-                    if let Err(error) = network::forward(&self.shared.network, &node.spec.pod_cidrs) {
-                        tracing::error!(error = runloop::chain(&error), "the node does not forward packets");
-                    }
+                    self.forward(&node.spec.pod_cidrs);
                     own_node.send_replace(Some(node.clone()));
                 }
                 self.paths.set_node(&name, Some(node));
@@ -253,6 +297,12 @@ impl Driver {
                 self.paths.set_node(&node.metadata.name, None);
             }
             Change::Synced => {}
+        }
+    }
+
+    fn forward(&self, ranges: &[IpNet]) {
+        if let Err(error) = network::forward(&self.shared.network, ranges) {
+            tracing::error!(error = runloop::chain(&error), "the node does not forward packets");
         }
     }
 

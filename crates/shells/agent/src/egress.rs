@@ -25,6 +25,11 @@ impl Masquerade {
         Ok(Masquerade { socket: NfSocket::open()?, written: [None, None] })
     }
 
+    /// Has the next [`Masquerade::apply`] write everything: somebody may have removed it.
+    pub(crate) fn forget(&mut self) {
+        self.written = [None, None];
+    }
+
     /// Writes what differs from what was written last.
     pub(crate) fn apply(&mut self, wanted: [nft::Egress; 2]) -> Result<(), BatchError> {
         for (wanted, written) in wanted.into_iter().zip(&mut self.written) {

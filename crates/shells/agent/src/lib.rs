@@ -11,6 +11,7 @@
 //! a Pod's parent process and the state file beside it outlive the agent, and the next one goes on from there. The
 //! proxy and the DNS server of the node are wired beside this by the binary.
 
+mod claim;
 mod config;
 mod dns_slices;
 mod driver;
@@ -24,7 +25,7 @@ mod ranges;
 mod routes;
 mod traces;
 
-pub use config::{Config, ParentCommand};
+pub use config::{Config, ParentCommand, host_resolv_conf};
 pub use dns_slices::DnsEndpoint;
 pub use driver::{AgentError, Running, Status, start};
 pub use parent::{ParentError, pod_parent};

@@ -39,6 +39,8 @@ pub(crate) fn attach(
     node.add_veth(&Veth { name: &link, mac: None, peer_name, peer_mac: None, peer_namespace, mtu: None })?;
     node.set_up(&link, true)?;
     pod.links().set_up(ETH0, true)?;
+    // The network is the Pod's own, so that its user may take any port, as container runtimes have it.
+    pod.set_sysctls(&[("net/ipv4/ip_unprivileged_port_start", "0")])?;
     for address in addresses {
         let Some(range) = ranges.iter().find(|range| range.contains(address)) else { continue };
         let (host, gateway) = (single(*address), pods::gateway(range));

@@ -116,18 +116,37 @@ pub fn set_hostname(name: &str) -> io::Result<()> {
 }
 
 /// Makes the command the first process of a session of its own, which gains no privileges by executing a set-user-ID
-/// file unless that is allowed.
-pub fn in_own_session(command: &mut Command, new_privileges: bool) {
+/// file unless that is allowed. It can be made to lose the capabilities that root of a user namespace has
+/// (capabilities(7): what is not in the bounding set is not gained by executing a file).
+pub fn in_own_session(command: &mut Command, new_privileges: bool, drop_capabilities: bool) {
     // SAFETY: the closure makes system calls only.
     unsafe {
         command.pre_exec(move || {
             nix::unistd::setsid()?;
+            if drop_capabilities {
+                drop_bounding_set()?;
+            }
             if !new_privileges {
                 nix::sys::prctl::set_no_new_privs()?;
             }
             Ok(())
         });
     }
+}
+
+/// Empties the calling process's bounding set.
+fn drop_bounding_set() -> io::Result<()> {
+    /// As many as the kernel may ever have.
+    const CAPABILITIES: libc::c_ulong = 64;
+    for capability in 0..CAPABILITIES {
+        // SAFETY: a system call on numbers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            let error = io::Error::last_os_error();
+            // The kernel has fewer.
+            return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
 }
 
 /// Sends a signal to a session's first process group.

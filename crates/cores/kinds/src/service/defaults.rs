@@ -56,7 +56,7 @@ fn set_affinity_timeout(spec: &mut Spec) {
     }
 }
 
-/// S-110. Leaves an object alone that is not as [`crate::conform`] makes it.
+/// S-110. Leaves an object alone that is not as [`crate::conform()`] makes it.
 pub(super) fn read(object: &mut Value) {
     let Some(spec) = object.get_mut("spec").filter(|spec| spec.is_object()) else { return };
     if text(spec, "/type") == EXTERNAL_NAME {

@@ -91,7 +91,7 @@ fn common(path: &str, container: &Value, obstacles: &mut Obstacles) -> Container
         command: Vec::new(),
         env: Vec::new(),
         working_dir: Some(text(container, "workingDir")).filter(|dir| !dir.is_empty()).unwrap_or("/").to_owned(),
-        identity: Identity { ids: None },
+        identity: Identity { ids: None, new_privileges: false },
         startup: probe("startupProbe"),
         liveness: probe("livenessProbe"),
         readiness: probe("readinessProbe"),
@@ -142,7 +142,7 @@ fn variables(
         let source = &variable["valueFrom"];
         obstacles.unknown(&format!("{field}.valueFrom"), source, &["fieldRef"]);
         let value = match source["fieldRef"]["fieldPath"].as_str() {
-            None => Some(text(variable, "value").to_owned()),
+            None => Some(literal(text(variable, "value"))),
             Some(reference) => referred(reference, pod, means),
         };
         match value {
@@ -158,9 +158,16 @@ pub(crate) const POD_IP: &str = "$(maitred:status.podIP)";
 /// The same for all addresses.
 pub(crate) const POD_IPS: &str = "$(maitred:status.podIPs)";
 
+/// A value as its author wrote it, in which other variables are expanded; never one of the marks below.
+fn literal(value: &str) -> String {
+    if [POD_IP, POD_IPS].contains(&value) { format!("${value}") } else { value.to_owned() }
+}
+
+/// A field's value; what looks like a variable in it is none.
 fn referred(reference: &str, pod: &Value, means: &Means) -> Option<String> {
     let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
-    let entry = |map: &str, key: &str| Some(metadata[map][key].as_str().unwrap_or_default().to_owned());
+    let plain = |text: &str| text.replace('$', "$$");
+    let entry = |map: &str, key: &str| Some(plain(metadata[map][key].as_str().unwrap_or_default()));
     if let Some((map, key)) = reference.strip_suffix("']").and_then(|text| text.split_once("['")) {
         return match map {
             "metadata.labels" => entry("labels", key),

@@ -8,6 +8,9 @@ use crate::{Identity, Rights};
 /// "nobody", on every distribution.
 const NOBODY: u32 = 65534;
 
+/// Groups below belong to the system, and some of them are as good as root: 6 may write to disks, 42 reads passwords.
+const FIRST_GROUP: u32 = 1000;
+
 /// Fields that are read, at the Pod and at the container.
 const READ: &[&str] = &["runAsUser", "runAsGroup", "runAsNonRoot"];
 
@@ -21,7 +24,6 @@ pub(super) fn identity(
 ) -> Identity {
     let (own, pod) = (&container["securityContext"], &spec["securityContext"]);
     let own_path = format!("{path}.securityContext");
-    // A process of the host gains no privileges by executing a file, unless Pods may be root anyway.
     obstacles.unknown(&own_path, own, &[READ, &["allowPrivilegeEscalation"]].concat());
     obstacles.unknown("spec.securityContext", pod, READ);
     let asked = |field: &str| {
@@ -42,16 +44,32 @@ pub(super) fn identity(
     if non_root && user == 0 {
         obstacles.add(place("runAsUser"), "the Pod would run as user 0, which runAsNonRoot excludes");
     }
+    let new_privileges = escalation(&own_path, own, rights, obstacles);
     if let Some(only) = rights.only_uid {
         for (field, id) in [("runAsUser", user), ("runAsGroup", group)] {
             if id != only {
                 obstacles.add(place(field), format!("only the id {only} is mapped where the agent runs"));
             }
         }
-        return Identity { ids: None };
+        return Identity { ids: None, new_privileges };
     }
     if user == 0 && !rights.root_pods {
         obstacles.add(place("runAsUser"), "this agent runs no Pods as user 0: start it with --allow-root-pods");
     }
-    Identity { ids: Some((user, group)) }
+    if group < FIRST_GROUP && !rights.root_pods {
+        let why = format!("this agent runs no Pods as a group below {FIRST_GROUP}: start it with --allow-root-pods");
+        obstacles.add(place("runAsGroup"), why);
+    }
+    Identity { ids: Some((user, group)), new_privileges }
+}
+
+/// Whether a process may gain privileges by executing a file: only where Pods may be root anyway, and unless it is told not
+/// to.
+fn escalation(path: &str, own: &Value, rights: Rights, obstacles: &mut Obstacles) -> bool {
+    let asked = own["allowPrivilegeEscalation"].as_bool();
+    if asked == Some(true) && !rights.root_pods {
+        let why = "no process of this agent gains privileges: start it with --allow-root-pods";
+        obstacles.add(format!("{path}.allowPrivilegeEscalation"), why);
+    }
+    rights.root_pods && asked != Some(false)
 }

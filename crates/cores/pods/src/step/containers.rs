@@ -244,8 +244,14 @@ impl<'a> Containers<'a> {
         if let Some((finished, exit)) = known.and_then(|found| found.ended.clone()) {
             return self.exited(container, exit, finished);
         }
-        // The hook's end was to be told to the agent that is gone.
-        self.hook_done(container, attempt);
+        // What the agent that is gone was doing to end it may not have reached it, or its end was to be told to that agent.
+        let Now::Running(running) = &self.state.containers[container].now else { return };
+        match running.stopping.map(|stopping| stopping.stage) {
+            Some(Stage::PreStop) => self.effects.push(Effect::PreStop { container, attempt }),
+            Some(Stage::Term) => self.effects.push(Effect::Terminate { container }),
+            Some(Stage::Kill) => self.effects.push(Effect::Kill { container }),
+            None => {}
+        }
     }
 }
 

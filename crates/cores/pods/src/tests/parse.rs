@@ -52,6 +52,7 @@ fn every_field_that_is_not_implemented_is_named_with_its_path() {
         (json!({"initContainers": [{"name": "i"}]}), json!({}), vec!["spec.initContainers".into()]),
         (json!({"activeDeadlineSeconds": 5}), json!({}), vec!["spec.activeDeadlineSeconds".into()]),
         (json!({"hostPID": true}), json!({}), vec!["spec.hostPID".into()]),
+        (json!({"hostUsers": false}), json!({}), vec!["spec.hostUsers".into()]),
         (json!({"hostPID": false, "volumes": [], "overhead": {}}), json!({}), vec![]),
         (json!({}), json!({"resources": {"limits": {"cpu": "1"}}}), vec![format!("{main}.resources.limits")]),
         (json!({}), json!({"resources": {"requests": {"cpu": "1"}}}), vec![]),
@@ -119,9 +120,13 @@ fn a_process_runs_as_who_its_author_and_the_agent_agree_on() {
     let root = Rights { root_pods: true, only_uid: None };
     let one = Rights { root_pods: false, only_uid: Some(1000) };
     let own = "spec.containers[0].securityContext.runAsUser";
+    let escalation = "spec.containers[0].securityContext.allowPrivilegeEscalation";
     for (rights, pod_wide, container, expected) in [
         (any, json!({}), json!({}), Ok(Some((65534, 65534)))),
-        (any, json!({"runAsUser": 7, "runAsGroup": 8}), json!({}), Ok(Some((7, 8)))),
+        (any, json!({"runAsUser": 7, "runAsGroup": 1008}), json!({}), Ok(Some((7, 1008)))),
+        (any, json!({"runAsUser": 7, "runAsGroup": 6}), json!({}), Err("spec.securityContext.runAsGroup")),
+        (any, json!({}), json!({"allowPrivilegeEscalation": true}), Err(escalation)),
+        (any, json!({}), json!({"allowPrivilegeEscalation": false}), Ok(Some((65534, 65534)))),
         (any, json!({"runAsUser": 7}), json!({"runAsUser": 9}), Ok(Some((9, 65534)))),
         (any, json!({}), json!({"runAsUser": 0}), Err(own)),
         (any, json!({"runAsUser": 0}), json!({}), Err("spec.securityContext.runAsUser")),
@@ -137,7 +142,11 @@ fn a_process_runs_as_who_its_author_and_the_agent_agree_on() {
         let means = Means { rights, ..means() };
         let found = plan(&pod, &means).map(|plan| plan.containers[0].identity);
         let found = found.map_err(|refusal| refusal.obstacles[0].field.clone());
-        assert_eq!(found, expected.map(|ids| Identity { ids }).map_err(str::to_owned), "{rights:?} {pod}");
+        assert_eq!(
+            found,
+            expected.map(|ids| Identity { ids, new_privileges: rights.root_pods }).map_err(str::to_owned),
+            "{rights:?} {pod}"
+        );
     }
 }
 
@@ -241,4 +250,33 @@ fn programs_are_looked_for_where_the_agent_does_unless_the_container_says_otherw
     assert!(path("", json!([])).contains("/usr/bin"));
     assert_eq!(path("/opt/$x:/bin", json!([])), "/opt/$x:/bin");
     assert_eq!(path("/opt:/bin", json!([{"name": "PATH", "value": "/own:$(PATH)"}])), "/own:/opt:/bin");
+}
+
+#[test]
+fn privileges_are_gained_only_where_pods_may_be_root_and_unless_the_container_forbids_it() {
+    let gains = |root_pods: bool, context: Value| {
+        let means = Means { rights: Rights { root_pods, only_uid: None }, ..means() };
+        let pod = pod(json!({}), json!({ "securityContext": context }));
+        plan(&pod, &means).expect("a Pod that can be run").containers[0].identity.new_privileges
+    };
+    assert!(!gains(false, json!({})));
+    assert!(gains(true, json!({})));
+    assert!(!gains(true, json!({"allowPrivilegeEscalation": false})));
+}
+
+#[test]
+fn values_of_fields_are_taken_as_they_are() {
+    let mut pod = pod(
+        json!({}),
+        json!({"env": [
+            {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['a']"}}},
+            {"name": "B", "value": "$(maitred:status.podIP)"},
+            {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ]}),
+    );
+    pod["metadata"]["annotations"] = json!({"a": "$(HOME)$$"});
+    let plan = plan(&pod, &means()).expect("a Pod that can be run");
+    let env = crate::environment(&plan, &plan.containers[0], &["10.0.0.2".parse().expect("an address")]);
+    let value = |name: &str| env.iter().find(|(known, _)| known == name).expect("a variable").1.as_str();
+    assert_eq!([value("A"), value("B"), value("C")], ["$(HOME)$$", "$(maitred:status.podIP)", "10.0.0.2"]);
 }

@@ -283,6 +283,25 @@ fn a_new_agent_goes_on_from_what_the_parent_process_says() {
 }
 
 #[test]
+fn a_new_agent_does_again_what_the_last_one_was_doing_to_end_a_container() {
+    let hook = json!({"lifecycle": {"preStop": {"exec": {"command": ["drain"]}}}});
+    for (case, container, seconds, expected) in [
+        ("the hook runs", hook.clone(), 1, "1 PreStop"),
+        ("SIGTERM was sent", json!({}), 1, "1 Terminate"),
+        ("SIGKILL was sent", json!({}), 40, "40 Kill"),
+    ] {
+        let mut machine = Machine::running(json!({}), container);
+        machine.input(Input::Delete { grace_s: 30 });
+        machine.second = seconds;
+        machine.input(Input::Tick);
+        machine.asked.clear();
+        let found = Found { container: 0, attempt: 0, started: at(0), ended: None };
+        machine.input(Input::Adopted(vec![found]));
+        assert_eq!(machine.asked, [expected], "{case}");
+    }
+}
+
+#[test]
 fn the_exit_status_from_the_time_without_an_agent_is_kept() {
     let mut machine = Machine::running(json!({"restartPolicy": "Never"}), json!({}));
     let exit = Exit::code(42);

@@ -73,8 +73,7 @@ impl Children {
                 self.shared.forked.notify_one();
             }
             Err(error) => {
-                let program = process.command.first().map_or("", String::as_str);
-                let exit = Exit::not_started(format!("cannot start {program}: {error}"));
+                let exit = Exit::not_started(cannot_start(process, &error));
                 let known = Known {
                     container: container.clone(),
                     attempt,
@@ -97,8 +96,7 @@ impl Children {
                 self.shared.forked.notify_one();
             }
             Err(error) => {
-                let program = process.command.first().map_or("", String::as_str);
-                let exit = Exit::not_started(format!("cannot start {program}: {error}"));
+                let exit = Exit::not_started(cannot_start(process, &error));
                 table.tell(&Report::Ran { id, exit });
             }
         }
@@ -171,7 +169,8 @@ impl Table {
         }
         let is_it = |known: &&mut Known| known.pid == ended.pid && known.ended.is_none();
         if let Some(known) = self.containers.values_mut().find(is_it) {
-            // What the container's first process left behind in its session goes with it.
+            // What the container's first process left behind in its process group goes with it; what made a session of its
+            // own stays until the Pod ends, since it cannot be told from another container's.
             let _ = detached::signal_group(ended.pid, libc_signal::KILL);
             known.ended = Some((Timestamp::now(), exit.clone()));
             let report = Report::Exited { container: known.container.clone(), attempt: known.attempt, exit };
@@ -186,6 +185,14 @@ impl Table {
     }
 }
 
+/// Why a program was not started, for people.
+fn cannot_start(process: &Process, error: &io::Error) -> String {
+    let program = process.command.first().map_or("", String::as_str);
+    let user = process.ids.map(|(user, _)| format!(" as user {user}")).unwrap_or_default();
+    let place = &process.dir;
+    format!("cannot start {program} in {place}{user}: {error}; both must be there, and open to that user")
+}
+
 fn spawn(process: &Process, stdout: fn() -> Stdio, stderr: fn() -> Stdio) -> io::Result<Child> {
     let (program, arguments) = process.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
@@ -195,7 +202,7 @@ fn spawn(process: &Process, stdout: fn() -> Stdio, stderr: fn() -> Stdio) -> io:
         // The standard library drops the supplementary groups with the user.
         command.gid(group).uid(user);
     }
-    detached::in_own_session(&mut command, process.new_privileges);
+    detached::in_own_session(&mut command, process.new_privileges, process.drop_capabilities);
     command.spawn()
 }
 

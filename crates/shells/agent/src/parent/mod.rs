@@ -87,9 +87,8 @@ fn read_setup(dir: &Path) -> io::Result<Setup> {
 }
 
 fn open(dir: &Path, setup: &Setup) -> io::Result<(UnixListener, File)> {
-    let socket = dir.join(SOCKET);
-    let _ = fs::remove_file(&socket);
-    let listener = UnixListener::bind(&socket)?;
+    // The agent has removed what an earlier parent left; another one that listens here is not to be shut out.
+    let listener = UnixListener::bind(dir.join(SOCKET))?;
     fs::create_dir_all(&setup.log_dir)?;
     Ok((listener, File::open(&setup.log_dir)?))
 }

@@ -82,4 +82,7 @@ pub(crate) struct Process {
     pub(crate) ids: Option<(u32, u32)>,
     /// Whether set-user-ID files may raise its privileges.
     pub(crate) new_privileges: bool,
+    /// Whether it loses what it may do beside an ordinary user: where it has the agent's own user, which may do everything in
+    /// the user namespace of both.
+    pub(crate) drop_capabilities: bool,
 }

@@ -1,5 +1,6 @@
 //! The agent's end of the connection to a Pod's parent process.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -45,10 +46,7 @@ pub(super) enum ClientError {
 
 /// Starts a parent process for the Pod with this directory. One that was started before and answered too late is ended.
 pub(super) async fn start(command: &ParentCommand, dir: &Path, network: Option<&Namespace>) -> Result<(), ClientError> {
-    let (inbox, _unheard) = mpsc::channel(1);
-    if let Ok(Ok((mut late, _))) = tokio::time::timeout(LATE, Client::connect(dir, 0, &inbox)).await {
-        let _ = late.send(&Request::End).await;
-    }
+    end(dir).await;
     let starting = |source| ClientError::Start(NamespaceError::Spawn { program: "the parent".to_owned(), source });
     let _ = std::fs::remove_file(dir.join(SOCKET));
     let complaints = std::fs::File::create(dir.join(COMPLAINTS)).map_err(starting)?;
@@ -58,7 +56,32 @@ pub(super) async fn start(command: &ParentCommand, dir: &Path, network: Option<&
     kernel::detached::spawn_init(parent, network, network.is_some()).map_err(ClientError::Start)
 }
 
+/// Has the parent that listens in this directory end, if there is one, and with it all that runs in the Pod.
+pub(super) async fn end(dir: &Path) {
+    let (inbox, _unheard) = mpsc::channel(1);
+    if let Ok(Ok((mut parent, _))) = tokio::time::timeout(LATE, Client::connect(dir, 0, &inbox)).await {
+        let _ = parent.send(&Request::End).await;
+    }
+}
+
 impl Client {
+    /// Connects to a parent that an earlier agent has started; none if there is none any more. One that does not answer for
+    /// another reason is tried again: it may be as well as before.
+    pub(super) async fn adopt(dir: &Path, number: u64, inbox: &mpsc::Sender<Message>) -> Option<(Client, Vec<Known>)> {
+        loop {
+            let connected = tokio::time::timeout(ANSWER, Client::connect(dir, number, inbox)).await;
+            let error = match connected.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+                Ok(adopted) => return Some(adopted),
+                Err(error) => error,
+            };
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::UnexpectedEof) {
+                return None;
+            }
+            tracing::warn!(%error, dir = %dir.display(), "a Pod's parent process does not answer; trying again");
+            tokio::time::sleep(LATE).await;
+        }
+    }
+
     /// Connects to a parent that was just started.
     pub(super) async fn await_new(
         dir: &Path,
@@ -76,11 +99,7 @@ impl Client {
     }
 
     /// Connects to a parent and hears what it has. What it says from now on goes to the inbox.
-    pub(super) async fn connect(
-        dir: &Path,
-        number: u64,
-        inbox: &mpsc::Sender<Message>,
-    ) -> std::io::Result<(Client, Vec<Known>)> {
+    async fn connect(dir: &Path, number: u64, inbox: &mpsc::Sender<Message>) -> std::io::Result<(Client, Vec<Known>)> {
         let (from, out) = UnixStream::connect(dir.join(SOCKET)).await?.into_split();
         let mut client = Client { out, number };
         client.send(&Request::Hello).await?;

@@ -10,12 +10,12 @@ use zone::{DnsConfig, DnsPolicy, ResolvConf};
 use super::client::{self, Client, ClientError};
 use super::publish::{self, News};
 use super::{Message, Task, let_go, probes, subject};
-use crate::network;
 use crate::parent::libc_signal;
 use crate::parent::protocol::{Process, Request, Setup};
 use crate::ranges::RangesError;
+use crate::{config, network};
 
-/// Time for what is opened at the end of a hook, beside the grace period.
+/// A hook has no time of its own: the grace period ends it, and this is longer.
 const FOREVER: Duration = Duration::from_secs(3600 * 24);
 
 /// Why a Pod could not be set up.
@@ -76,7 +76,7 @@ impl Task {
             searches: dns.searches.clone(),
             options: dns.options.clone(),
         };
-        let host = ResolvConf::parse(&config.host_resolv_conf);
+        let host = ResolvConf::parse(&config::host_resolv_conf());
         let (domain, servers) = (&config.cluster_domain, &config.dns_addresses);
         Setup {
             hostname: (!plan.host_network).then(|| plan.hostname.clone()),
@@ -102,7 +102,8 @@ impl Task {
             env,
             dir: plan.working_dir.clone(),
             ids: plan.identity.ids,
-            new_privileges: self.shared.config.rights.root_pods,
+            new_privileges: plan.identity.new_privileges,
+            drop_capabilities: plan.identity.ids.is_none() && !self.shared.config.rights.root_pods,
         }
     }
 
@@ -172,8 +173,11 @@ impl Task {
 
     /// Ends the parent process and removes the Pod's link.
     pub(super) async fn tear_down(&mut self) {
-        self.ask(&Request::End).await;
-        self.client = None;
+        match self.client.take() {
+            Some(mut client) => drop(client.send(&Request::End).await),
+            // There may be one all the same: an agent that is gone has not come to ending it, or it answered too late.
+            None => client::end(&self.files.dir).await,
+        }
         if let Err(error) = network::detach(self.shared.network.links(), &self.plan().uid) {
             tracing::warn!(error = runloop::chain(&error), pod = self.object.metadata.key(), "a Pod's link stays");
         }
@@ -181,9 +185,7 @@ impl Task {
 
     /// Gives everything back, here and in the API.
     pub(super) async fn remove(&mut self) {
-        if self.plan().fixed_addresses().is_none() {
-            self.tear_down().await;
-        }
+        self.tear_down().await;
         self.background.abort_all();
         // The last status shows how the containers ended; their sandbox was there until now.
         let mut state = self.state.clone();

@@ -66,9 +66,24 @@ impl Files {
     }
 }
 
-/// The state in a Pod's directory.
+/// The state in a Pod's directory. One that cannot be read is as none, and told of.
 pub(super) fn read_state(dir: &Path) -> Option<PodState> {
-    serde_json::from_slice(&std::fs::read(dir.join(STATE)).ok()?).ok()
+    let read = std::fs::read(dir.join(STATE)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    match read {
+        Ok(state) => Some(state),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::error!(%error, dir = %dir.display(), "the state of a Pod cannot be read; it is started anew");
+            None
+        }
+    }
+}
+
+/// Where the output of a Pod lies of which only the uid is known.
+pub(super) fn logs_of(config: &Config, uid: &str) -> Option<PathBuf> {
+    let ending = format!("_{uid}");
+    let entries = std::fs::read_dir(&config.log_dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with(&ending))
 }
 
 /// The directories of all Pods, by uid.

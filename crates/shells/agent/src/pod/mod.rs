@@ -9,6 +9,7 @@ mod probes;
 mod publish;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cluster::Subject;
@@ -75,20 +76,27 @@ pub(crate) async fn end_strangers(shared: &Arc<Shared>, known: &HashSet<String>)
         if known.contains(&uid) {
             continue;
         }
-        let (inbox, _messages) = mpsc::channel(16);
-        if let Ok((mut client, _)) = Client::connect(&dir, 0, &inbox).await {
-            let _ = client.send(&Request::End).await;
-        }
-        if let Err(error) = crate::network::detach(shared.network.links(), &uid) {
-            tracing::warn!(error = runloop::chain(&error), uid, "a Pod's link stays");
-        }
-        shared.ranges.free(&uid);
-        Files { logs: dir.join("logs"), dir }.remove();
+        end_all_of(shared, &uid, dir).await;
     }
 }
 
-/// A Pod that cannot be run: it stays Pending and says why.
+/// Ends all that runs of a Pod, and gives everything back.
+async fn end_all_of(shared: &Shared, uid: &str, dir: PathBuf) {
+    client::end(&dir).await;
+    if let Err(error) = crate::network::detach(shared.network.links(), uid) {
+        tracing::warn!(error = runloop::chain(&error), uid, "a Pod's link stays");
+    }
+    shared.ranges.free(uid);
+    let logs = files::logs_of(&shared.config, uid).unwrap_or_else(|| dir.join("logs"));
+    Files { logs, dir }.remove();
+}
+
+/// A Pod that cannot be run: it stays Pending and says why. An agent with other rights may have run it before.
 async fn refused(shared: Arc<Shared>, refusal: Refusal, object: Arc<PodObject>, mut messages: mpsc::Receiver<Message>) {
+    let dir = shared.config.run_dir.join(&object.metadata.uid);
+    if dir.exists() {
+        end_all_of(&shared, &object.metadata.uid, dir).await;
+    }
     if object.deletion_grace_s().is_none() {
         let subject = subject(&object);
         shared.recorder.record(&subject, "Warning", "FailedToRun", &refusal.to_string()).await;
@@ -167,7 +175,10 @@ impl Task {
         let files = Files::of(&shared.config, &plan);
         let now = Timestamp::now();
         let kept = files.state().filter(|state| state.containers.len() == plan.containers.len());
-        let state = kept.unwrap_or_else(|| PodState::recalled(&plan, &object.whole["status"], now));
+        let mut state = kept.unwrap_or_else(|| PodState::recalled(&plan, &object.whole["status"], now));
+        if let Some(addresses) = plan.fixed_addresses() {
+            state.addresses = addresses.to_vec();
+        }
         let plan = Arc::new(Ok(plan));
         let (news, published) = watch::channel(News { state: Some(state.clone()), object: object.clone() });
         let mut background = JoinSet::new();
@@ -207,6 +218,8 @@ impl Task {
             let pause = due.map_or(std::time::Duration::MAX, |due| due.try_into().unwrap_or_default());
             let message = tokio::select! {
                 message = messages.recv() => message,
+                // What has ended is forgotten.
+                Some(_) = self.background.join_next() => continue,
                 () = tokio::time::sleep(pause) => Some(Message::Done(Input::Tick)),
             };
             let Some(message) = message else { return };
@@ -218,17 +231,20 @@ impl Task {
 
     /// Finds out what the last agent left running.
     async fn adopt(&mut self) -> Input {
-        if !matches!(self.state.sandbox, Sandbox::Ready | Sandbox::Requested) || self.plan().fixed_addresses().is_some()
-        {
-            return Input::Tick;
+        match self.state.sandbox {
+            _ if self.plan().fixed_addresses().is_some() => return Input::Tick,
+            // Nothing was started in it yet, and its addresses are not known.
+            Sandbox::Requested => return Input::Lost,
+            Sandbox::Ready => {}
+            Sandbox::Absent | Sandbox::Retry(_) | Sandbox::Released | Sandbox::Removed => return Input::Tick,
         }
         self.connections += 1;
-        match Client::connect(&self.files.dir, self.connections, &self.inbox).await {
-            Ok((client, containers)) => {
+        match Client::adopt(&self.files.dir, self.connections, &self.inbox).await {
+            Some((client, containers)) => {
                 self.client = Some(client);
                 Input::Adopted(containers.into_iter().filter_map(|known| self.found(known)).collect())
             }
-            Err(_) => Input::Lost,
+            None => Input::Lost,
         }
     }
 
@@ -247,6 +263,7 @@ impl Task {
         match message {
             Message::Object(object) => {
                 self.object = object;
+                self.follow_address();
                 self.publish();
                 self.object.deletion_grace_s().map(|grace_s| Input::Delete { grace_s })
             }
@@ -269,6 +286,15 @@ impl Task {
                 self.ask(&Request::Abandon { id }).await;
                 Some(purpose.input(Err("no answer in time".to_owned())))
             }
+        }
+    }
+
+    /// What runs elsewhere may move: its annotation is followed.
+    fn follow_address(&mut self) {
+        let Ok(plan) = pods::plan(&self.object.whole, &self.shared.means) else { return };
+        if let (Some(_), Some(addresses)) = (self.plan().fixed_addresses(), plan.fixed_addresses()) {
+            self.state.addresses = addresses.to_vec();
+            self.plan = Arc::new(Ok(plan));
         }
     }
 

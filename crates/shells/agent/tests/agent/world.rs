@@ -221,7 +221,8 @@ impl World {
         });
         for place in ["run", "logs"] {
             let place = self.dir.path().join(place);
-            let is_empty = || std::fs::read_dir(&place).expect("a directory").next().is_none();
+            let is_pods = |entry: std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let is_empty = || !std::fs::read_dir(&place).expect("a directory").flatten().any(is_pods);
             self.eventually("all directories of Pods are gone", || is_empty().then_some(()));
         }
     }
