@@ -19,7 +19,7 @@ use trace::look;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Where control sockets and the Pods' state lie
-    #[arg(long, value_name = "DIR", default_value = "/run/maitred")]
+    #[arg(long, value_name = "DIR", default_value = crate::cli::RUN_DIR)]
     pub(crate) run_dir: PathBuf,
     /// End Pods that still run, and forget their state, too
     #[arg(long)]

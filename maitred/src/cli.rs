@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 
 /// Where control sockets lie.
-const RUN_DIR: &str = "/run/maitred";
+pub(crate) const RUN_DIR: &str = "/run/maitred";
 
 /// The Kubernetes Service, complete, in one binary.
 #[derive(Debug, Parser)]

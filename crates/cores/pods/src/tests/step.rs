@@ -287,8 +287,8 @@ fn a_new_agent_does_again_what_the_last_one_was_doing_to_end_a_container() {
     let hook = json!({"lifecycle": {"preStop": {"exec": {"command": ["drain"]}}}});
     for (case, container, seconds, expected) in [
         ("the hook runs", hook.clone(), 1, "1 PreStop"),
-        ("SIGTERM was sent", json!({}), 1, "1 Terminate"),
-        ("SIGKILL was sent", json!({}), 40, "40 Kill"),
+        ("SIGTERM was sent", json!({}), 1, "1 TERM"),
+        ("SIGKILL was sent", json!({}), 40, "40 KILL"),
     ] {
         let mut machine = Machine::running(json!({}), container);
         machine.input(Input::Delete { grace_s: 30 });
