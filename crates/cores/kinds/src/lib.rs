@@ -7,7 +7,6 @@
 
 pub mod age;
 mod config_map;
-mod conform;
 pub mod deletion;
 mod endpoint_slice;
 mod endpoints;
@@ -23,6 +22,7 @@ mod node;
 mod pod;
 mod service;
 mod service_cidr;
+mod shape;
 mod syntax;
 
 use std::net::IpAddr;
@@ -32,7 +32,6 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub use config_map::ConfigMap;
-pub use conform::conform;
 pub use endpoint_slice::EndpointSlice;
 pub use endpoints::Endpoints;
 pub use event::Event;
@@ -44,6 +43,7 @@ pub use node::Node;
 pub use pod::Pod;
 pub use service::Service;
 pub use service_cidr::ServiceCidr;
+pub use shape::conform;
 
 /// Every kind that is served, once. Events are served a second time as `events.k8s.io/v1`, by way of
 /// [`event::to_events_v1`].

@@ -21,23 +21,23 @@
 //! * [KEP-2885](https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2885-server-side-unknown-field-validation):
 //!   field validation by the server
 
-mod conform;
 mod definitions;
 mod duplicates;
 mod facts;
 mod merge;
 mod openapi;
 mod protobuf;
+mod shape;
 mod tree;
 mod types;
 mod unknown;
 
-pub use conform::conform;
 pub use definitions::is_defined;
 pub use duplicates::{Error, duplicate_fields};
 pub use merge::{MergeKey, merge_keys};
 pub use openapi::{Document, GroupVersion, Method, Served, Subresource, openapi_v3, openapi_v3_index};
 pub use protobuf::{Error as ProtobufError, from_protobuf};
+pub use shape::conform;
 pub use tree::{Node, Type};
 pub use types::{TypeError, type_error};
 pub use unknown::unknown_fields;
