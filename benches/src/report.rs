@@ -128,10 +128,10 @@ impl Report {
     }
 }
 
-/// Three digits that count, and more before the point.
+/// Three digits that count, and more before the point; whole numbers as such.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
-        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 100.0 || size.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 0.1 => format!("{value:.2}"),
         _ => format!("{value:.4}"),
@@ -154,10 +154,10 @@ mod tests {
         report.add(Row::missing("etcd", "×", "no etcd").at_least("M11", 5.0));
         let parsed: Value = serde_json::from_str(&report.json()).expect("JSON");
         let expected = json!({
-            "cold": { "value": 62.04, "unit": "ms", "against": "nft -f: 20.1 s", "target": "M4: ≤ 80.0", "met": true },
+            "cold": { "value": 62.04, "unit": "ms", "against": "nft -f: 20.1 s", "target": "M4: ≤ 80", "met": true },
             "rate": { "value": 0.5, "unit": "×", "against": null, "target": "M8: ≥ 0.75", "met": false },
             "etcd": {
-                "value": null, "unit": "×", "against": "not measured: no etcd", "target": "M11: ≥ 5.00", "met": null,
+                "value": null, "unit": "×", "against": "not measured: no etcd", "target": "M11: ≥ 5", "met": null,
             },
         });
         assert_eq!(parsed, expected);
@@ -171,7 +171,7 @@ mod tests {
         let expected = "\
 | figure | value | against, in the same run | target | met |
 |---|---|---|---|---|
-| cold | 62.0 ms | nft -f: 20.1 s | ≤ 80.0 | ✓ |
+| cold | 62.0 ms | nft -f: 20.1 s | ≤ 80 | ✓ |
 | peer | – | not measured: no nft |  |  |
 ";
         assert_eq!(report.markdown(), expected);
@@ -185,5 +185,6 @@ mod tests {
         check(1.304, "1.30");
         check(0.012, "0.0120");
         check(0.0, "0");
+        check(4.0, "4");
     }
 }

@@ -25,7 +25,7 @@ const GROUPS: [&[&str]; 4] = [
         "preflight",
         "lab",
     ],
-    &["maitred", "benches"],
+    &["maitred", "benches", "fuzz"],
 ];
 const BACKENDS: [&str; 4] = ["nft", "iptables", "ipvs", "ebpf"];
 

@@ -52,6 +52,8 @@ fn add(report: &mut Report, scenes: &[Scene; 2], times: &[Times; 2]) {
         let services = scene.services;
         report.add(Row::new(format!("write_to_packet_{services}_p50"), ms(&times.from_write, 50.0), "ms"));
         report.add(Row::new(format!("write_to_packet_{services}_p99"), ms(&times.from_write, 99.0), "ms"));
+        let after = ms(&times.from_acknowledgement, 50.0);
+        report.add(Row::new(format!("acknowledgement_to_packet_{services}_p50"), after, "ms"));
         let after = ms(&times.from_acknowledgement, 99.0);
         let row = Row::new(format!("acknowledgement_to_packet_{services}_p99"), after, "ms");
         report.add(row.at_most("M7", AFTER_ACKNOWLEDGEMENT));

@@ -22,6 +22,9 @@ use crate::log::{Log, Segment, SegmentHeader, Tail, UNFINISHED, numbered};
 use crate::snapshot::{self, Broken, Snapshot};
 use crate::{Error, Revision};
 
+/// No store lives to count further: a larger number is damage, and would overflow when it is counted on.
+const COUNTER_MAX: u64 = 1 << 62;
+
 /// What an open store begins with.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -160,6 +163,9 @@ impl Replay<'_> {
         let length = self.files.length(&name).map_err(|e| cannot(self.files, "read", &name, &e))?;
         let bytes = self.files.read(&name, 0, length as usize).map_err(|e| cannot(self.files, "read", &name, &e))?;
         let mut read = Read { header, bytes, end: SECTOR, last_group: None, sequence: header.sequence };
+        if header.sequence > COUNTER_MAX {
+            return Err(self.damaged(&read));
+        }
         while let Some(group) = Header::decode(&read.bytes[read.end.min(read.bytes.len())..], header.salt) {
             let rest = &read.bytes[read.end..];
             let Some(payload) = group.payload(rest) else { break };
@@ -176,6 +182,9 @@ impl Replay<'_> {
 
     /// Replays a group; `None` if it doesn't follow what was replayed before.
     fn group(&mut self, header: &Header, payload: &[u8]) -> Option<()> {
+        if header.sequence.max(header.first) > COUNTER_MAX {
+            return None;
+        }
         let transactions = group::transactions(payload, header.transactions)?;
         for (revision, writes) in header.revisions().zip(&transactions) {
             let newest = self.index.revision();
