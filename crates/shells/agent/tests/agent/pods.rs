@@ -263,3 +263,63 @@ fn a_user_that_cannot_be_taken_leaves_the_pod_pending_with_an_event() {
         world.await_gone("other");
     });
 }
+
+#[test]
+fn a_pod_that_an_agent_left_half_set_up_is_set_up_anew() {
+    lab::test(|| {
+        let world = World::new("half");
+        let agent = world.agent();
+        world.create_pod(
+            "web",
+            json!({"containers": [{
+                "name": "main", "image": "host", "command": ["sleep", "600"],
+            }]}),
+        );
+        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let parent = world.parent_pid("web");
+        drop(agent);
+        // As it was when the parent had been started and the agent did not come to keeping its addresses.
+        world.change_state(&pod, |state| {
+            state["sandbox"] = "Requested".into();
+            state["addresses"] = json!([]);
+            state["containers"][0]["now"] = json!({"Waiting": {"until": null}});
+        });
+        let _agent = world.agent();
+        world
+            .eventually("another parent process runs it", || world.find_parent_pid("web").filter(|pid| *pid != parent));
+        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        assert_eq!(pod["status"]["podIP"], "10.244.7.2");
+        world.eventually("the first parent process has ended", || {
+            (!std::path::Path::new(&format!("/proc/{parent}")).exists()).then_some(())
+        });
+        world.delete_pod("web", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("web");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_pod_that_may_not_run_any_more_is_ended() {
+    lab::test(|| {
+        let world = World::new("rights");
+        let rights = |root_pods| {
+            move |config: &mut agent::Config| {
+                (config.rights.root_pods, config.rights.only_uid) = (root_pods, None);
+            }
+        };
+        let agent = world.agent_with(rights(true));
+        world.create_pod(
+            "mighty",
+            json!({"securityContext": {"runAsUser": 0}, "containers": [{
+                "name": "main", "image": "host", "command": ["sleep", "600"],
+            }]}),
+        );
+        world.await_pod("mighty", "ready", |pod| world::condition(pod, "Ready") == "True");
+        drop(agent);
+        let _agent = world.agent_with(rights(false));
+        world.await_event("mighty", "start it with --allow-root-pods");
+        let pod = world.await_pod("mighty", "not running", |pod| pod["status"]["phase"] == "Pending");
+        assert_eq!(world::condition(&pod, "Ready"), "False");
+        world.assert_nothing_left();
+    });
+}

@@ -197,13 +197,28 @@ impl World {
 
     /// The number of the Pod's parent process, as seen from here.
     pub fn parent_pid(&self, pod: &str) -> u32 {
-        let uid = self.pod(pod).expect("the Pod is there")["metadata"]["uid"].as_str().expect("a uid").to_owned();
-        let socket = self.dir.path().join("run").join(uid).join("socket");
-        let server = &self.server;
-        let pid = server.block_on(async move {
-            tokio::net::UnixStream::connect(socket).await.and_then(|stream| stream.peer_cred()).map(|peer| peer.pid())
+        self.find_parent_pid(pod).expect("the parent listens")
+    }
+
+    /// The same, if it listens.
+    pub fn find_parent_pid(&self, pod: &str) -> Option<u32> {
+        let socket = self.dir_of(&self.pod(pod).expect("the Pod is there")).join("socket");
+        let peer = self.server.block_on(async move {
+            tokio::net::UnixStream::connect(socket).await.and_then(|stream| stream.peer_cred())
         });
-        u32::try_from(pid.expect("the parent listens").expect("a number")).expect("a number")
+        u32::try_from(peer.ok()?.pid()?).ok()
+    }
+
+    /// Changes what an agent has kept of a Pod.
+    pub fn change_state(&self, pod: &Value, change: impl FnOnce(&mut Value)) {
+        let path = self.dir_of(pod).join("state.json");
+        let mut state = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("JSON");
+        change(&mut state);
+        std::fs::write(path, state.to_string()).expect("it can be written");
+    }
+
+    fn dir_of(&self, pod: &Value) -> PathBuf {
+        self.dir.path().join("run").join(pod["metadata"]["uid"].as_str().expect("a uid"))
     }
 
     /// Neither processes, nor links, nor files of Pods are left.
