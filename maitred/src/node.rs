@@ -103,6 +103,8 @@ impl Settings {
         let listen: Vec<SocketAddr> =
             self.addresses.iter().map(|address| SocketAddr::new(*address, self.options.dns_port)).collect();
         let mut config = dns::Config::new(zone, listen.clone());
+        // Programs of the node itself may ask for all names, too.
+        config.recursion.extend(self.addresses.iter().copied().map(IpNet::from));
         config.recursion.extend(&self.options.allow_recursion);
         config.upstreams = match self.options.upstream.as_slice() {
             [] => self.host_upstreams(&listen),

@@ -99,5 +99,6 @@ fn by_resolved(name_server: IpAddr, domain: &str) -> String {
 }
 
 fn by_file(name_server: IpAddr) -> String {
-    format!("sed -i '1i nameserver {name_server}' /etc/resolv.conf")
+    // Written in place: the file is a mount in many containers, which cannot be replaced.
+    format!("printf 'nameserver {name_server}\\n%s\\n' \"$(cat /etc/resolv.conf)\" > /etc/resolv.conf")
 }
