@@ -14,6 +14,7 @@ mod checksums;
 mod dns;
 mod dumps;
 mod fields;
+mod flows;
 mod objects;
 mod parts;
 mod patches;
@@ -26,6 +27,7 @@ pub use bodies::bodies;
 pub use dns::dns;
 pub use dumps::dumps;
 pub use fields::fields;
+pub use flows::flows;
 pub use objects::objects;
 pub use patches::patches;
 pub use pods::pods;
@@ -48,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns", run: dns },
     Target { name: "dumps", run: dumps },
     Target { name: "fields", run: fields },
+    Target { name: "flows", run: flows },
     Target { name: "objects", run: objects },
     Target { name: "patches", run: patches },
     Target { name: "pods", run: pods },

@@ -70,9 +70,7 @@ impl Conntrack {
 
     /// The UDP entries of one family. A dump that a change interrupts is repeated.
     pub fn udp_entries(&mut self, v6: bool) -> Result<Vec<ConntrackEntry>, NetlinkError> {
-        let dump = self.udp_dump(v6)?;
-        let entries = messages(&dump).filter(|message| message.kind == NEW);
-        Ok(entries.filter_map(|message| decode(message.bytes.get(HEADER..)?)).collect())
+        Ok(udp_entries_of(&self.udp_dump(v6)?))
     }
 
     /// A node's table is mostly TCP, so the kernel is asked to leave that out. One that can't leaves nothing out.
@@ -147,6 +145,12 @@ fn encode_tuple(tuple: &Tuple) -> Vec<u8> {
     attribute(&mut out, 1 | NESTED, &addresses);
     attribute(&mut out, 2 | NESTED, &ports);
     out
+}
+
+/// The UDP entries in the bytes of a dump; what is none, or breaks off, is left out.
+pub fn udp_entries_of(dump: &[u8]) -> Vec<ConntrackEntry> {
+    let entries = messages(dump).filter(|message| message.kind == NEW);
+    entries.filter_map(|message| decode(message.bytes.get(HEADER..)?)).collect()
 }
 
 /// The entry, if it is a UDP one.
