@@ -26,10 +26,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let mut wanted = wanted(&options.server, &options.node);
     wanted.tolerated.extend(options.tolerate.iter().cloned());
     let findings = preflight::check(&wanted);
-    match options.output {
-        Output::Table => print!("{}", preflight::text(&findings)),
-        Output::Json => println!("{}", preflight::json(&findings)),
-    }
+    crate::out::print(&match options.output {
+        Output::Table => preflight::text(&findings),
+        Output::Json => format!("{}\n", preflight::json(&findings)),
+    })?;
     Ok(preflight::passes(&findings))
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod dns;
 mod echo;
 mod node;
+mod out;
 mod plan;
 mod proxy;
 mod server;

@@ -183,7 +183,9 @@ impl Node {
     pub(crate) async fn failed(&mut self) -> anyhow::Error {
         let mut progress = self.progress.clone();
         tokio::select! {
-            _ = progress.wait_for(|_| false) => anyhow::anyhow!("the proxy's thread ended"),
+            _ = progress.wait_for(|_| false) => {
+                anyhow::anyhow!("the proxy's thread ended, which is a mistake in maitred; the log says more. The rules stay")
+            }
             ended = &mut self.agent.task => match ended {
                 Ok(Err(error)) => error.into(),
                 Ok(Ok(())) => anyhow::anyhow!("the agent ended"),

@@ -18,11 +18,10 @@ pub(crate) fn run(options: &cli::Plan) -> anyhow::Result<ExitCode> {
     for problem in forecast.problems.iter().map(ToString::to_string).chain(forecast.unserved()) {
         eprintln!("maitred: {problem}");
     }
-    print!("{forecast}");
     if forecast.is_empty() {
-        println!("nothing would change");
+        crate::out::print(&format!("{forecast}nothing would change\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} steps would be carried out", forecast.steps());
+    crate::out::print(&format!("{forecast}{} steps would be carried out\n", forecast.steps()))?;
     Ok(ExitCode::from(CHANGES))
 }

@@ -27,7 +27,9 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
         );
         tokio::select! {
             () = crate::stop_signal() => {}
-            ended = progress.wait_for(|_| false) => bail!("the proxy's thread ended: {:?}", ended.is_err()),
+            _ = progress.wait_for(|_| false) => {
+                bail!("the proxy's thread ended, which is a mistake in maitred; the log says more. The rules stay")
+            }
         }
         // The rules stay: connections outlive the proxy (S-364).
         let _ = stop.send(true);

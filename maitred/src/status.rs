@@ -1,6 +1,5 @@
 //! `maitred status`, and the control sockets of the other roles that it asks.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -89,11 +88,7 @@ pub(crate) fn run(options: &cli::Status) -> anyhow::Result<()> {
         Output::Json => format!("{:#}\n", json!(answers)),
         Output::Table => answers.iter().map(table).collect(),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        written => written?,
-    }
+    crate::out::print(&text)?;
     // Whoever did not answer is told of after those who did.
     silent.into_iter().next().map_or(Ok(()), |silent| Ok(silent.map(drop)?))
 }

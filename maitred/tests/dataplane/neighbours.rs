@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use kernel::links::Scope;
+use lab::Server;
 use model::{Family, Protocol};
 use serde_json::json;
 
 use crate::judge::{PATIENCE, SILENCE};
 use crate::objects::{cluster_ip, internal, service, slices};
 use crate::probe::{Question, Reply, ask_all};
-use crate::scene::{Asker, Node, Scene, TARGET_PORTS, address, config};
+use crate::scene::{Asker, Node, Scene, TARGET_PORTS, address, config, unassigned};
 use crate::wire::{APPEND, CREATE, Message, attribute, nest, number, text, transact};
 
 /// The Service with a proxy of its own.
@@ -82,5 +84,26 @@ fn s300_a_service_of_another_proxy_is_left_to_it_though_its_address_is_in_our_ra
             assert_eq!(ask(&scene, unused, PATIENCE), [const { Reply::Refused }; 3], "ours is as before");
         }
         assert_eq!(node.difference(&scene), "");
+    });
+}
+
+#[test]
+fn s341_an_address_that_the_node_itself_has_is_reached_though_it_lies_in_a_service_range() {
+    lab::test(|| {
+        let scene = Scene::new();
+        let mut node = Node::start(&scene, config());
+        node.hear([service(internal(1))]);
+        let host = scene.asker(Asker::Host);
+        for family in Family::ALL {
+            let own = unassigned(family);
+            host.links().add_address("lo", own.into(), Scope::Global).expect("an address");
+            let _server = Server::start_as(host, "host", [own], TARGET_PORTS[0]).expect("a server");
+            let server = SocketAddr::new(own, TARGET_PORTS[0]);
+            for asker in [Asker::LocalPod, Asker::Outside] {
+                let question = Question { asker, protocol: Protocol::Tcp, to: server, patience: PATIENCE };
+                let answered = Reply::Answered { server, source: scene.source(asker, family) };
+                assert_eq!(ask_all(&scene, &[question]), [answered], "{asker:?}");
+            }
+        }
     });
 }

@@ -101,3 +101,26 @@ fn an_ordinary_user_hears_what_is_missing_and_what_could_not_be_judged() {
         }
     });
 }
+
+#[test]
+fn who_may_not_program_the_kernel_hears_what_it_takes() {
+    const NOBODY: u32 = 65_534;
+    lab::test(|| {
+        let (namespace, _data) = machine();
+        for role in ["proxy", "plan"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_maitred"));
+            command.args([role, "--kubeconfig", "/nothing", "--node-name", "n"]).uid(NOBODY).gid(NOBODY);
+            let output = match namespace.run(|| command.output()).expect("it is entered") {
+                Ok(output) => output,
+                Err(error) => {
+                    eprintln!("SKIP: who_may_not_program_the_kernel: this user cannot be another one: {error}");
+                    return;
+                }
+            };
+            let said = String::from_utf8(output.stderr).expect("UTF-8");
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            let sentence = "nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN";
+            assert!(said.contains(sentence), "{role}: {said}");
+        }
+    });
+}

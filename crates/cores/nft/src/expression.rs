@@ -40,8 +40,8 @@ pub(crate) enum Expression {
     Masquerade,
     /// Loads a random number below the modulus.
     Random { register: Register, modulus: u32 },
-    /// Loads the type of the source address.
-    SourceAddressType { register: Register },
+    /// Loads the type of an address.
+    AddressType { register: Register, of: End },
     /// Answers that nobody is there.
     Reject(Reject),
     /// Writes or deletes an element of the affinity map.
@@ -72,6 +72,13 @@ pub(crate) enum Conntrack {
     OriginalDestinationV6 = 22,
 }
 
+/// Which address of a packet; numbered as the flags of `fib`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Source = 1,
+    Destination = 2,
+}
+
 /// What a refused client hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reject {
@@ -96,7 +103,6 @@ const DATA: u16 = 2;
 const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const SOURCE_NAT_FLAGS_RANDOM_FULLY: u32 = 1 << 4;
-const FIB_SOURCE: u32 = 1;
 const FIB_ADDRESS_TYPE: u32 = 3;
 const DIRECTION_ORIGINAL: u8 = 0;
 const FAMILY_V4: u32 = 2;
@@ -115,7 +121,7 @@ impl Expression {
             Expression::Dnat { .. } => "nat",
             Expression::Masquerade => "masq",
             Expression::Random { .. } => "numgen",
-            Expression::SourceAddressType { .. } => "fib",
+            Expression::AddressType { .. } => "fib",
             Expression::Reject(_) => "reject",
             Expression::Remember { .. } => "dynset",
         }
@@ -173,8 +179,8 @@ impl Expression {
             }
             Expression::Masquerade => out.be32(1, SOURCE_NAT_FLAGS_RANDOM_FULLY),
             Expression::Random { register, modulus } => numbers(out, &[(1, *register), (2, *modulus), (3, 1), (4, 0)]),
-            Expression::SourceAddressType { register } => {
-                numbers(out, &[(1, *register), (2, FIB_ADDRESS_TYPE), (3, FIB_SOURCE)])
+            Expression::AddressType { register, of } => {
+                numbers(out, &[(1, *register), (2, FIB_ADDRESS_TYPE), (3, *of as u32)])
             }
             Expression::Reject(reject) => {
                 let (kind, code) = match reject {
@@ -270,10 +276,12 @@ impl Expression {
                 Expression::Random { register: number(1)?, modulus: number(2)? }
             }
             "fib" => {
-                if number(2)? != FIB_ADDRESS_TYPE || number(3)? != FIB_SOURCE {
-                    return None;
-                }
-                Expression::SourceAddressType { register: number(1)? }
+                let of = match number(3)? {
+                    1 => End::Source,
+                    2 => End::Destination,
+                    _ => return None,
+                };
+                (number(2)? == FIB_ADDRESS_TYPE).then_some(Expression::AddressType { register: number(1)?, of })?
             }
             "reject" => match number(1)? {
                 0 => Expression::Reject(Reject::Unreachable { code: *find(data, 2)?.first()? }),

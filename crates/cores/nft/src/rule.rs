@@ -19,7 +19,7 @@ use model::{Family, LocalPods};
 
 use crate::chain::{Chain, Verdict};
 use crate::code::{DISPATCH_MASK, MASQUERADE_MASK, classid};
-use crate::expression::{Conntrack, Expression, Header, Memory, Meta, Register, Reject};
+use crate::expression::{Conntrack, End, Expression, Header, Memory, Meta, Register, Reject};
 use crate::key::{Value, low_bits, zero};
 use crate::set::{Set, Side, Stage};
 
@@ -70,9 +70,12 @@ pub(crate) fn rules(chain: Chain, family: Family, detector: &Detector) -> Vec<Ru
     let write = Writer { family };
     match chain {
         Chain::Prerouting | Chain::Output => vec![write.rule([write.verdict(Verdict::Jump(Chain::Services))])],
-        Chain::LatePrerouting | Chain::LateOutput => {
-            vec![write.rule([write.verdict(Verdict::Jump(Chain::Unserved))])]
-        }
+        Chain::LatePrerouting => vec![
+            // What is the host's own is none of this: S-341 is about what goes elsewhere.
+            write.rule([write.address_is_host(End::Destination), write.verdict(Verdict::Return)]),
+            write.rule([write.verdict(Verdict::Jump(Chain::Unserved))]),
+        ],
+        Chain::LateOutput => vec![write.rule([write.verdict(Verdict::Jump(Chain::Unserved))])],
         Chain::Postrouting => write.postrouting(),
         Chain::Services => write.services(),
         Chain::Unserved => write.unserved(),
@@ -417,8 +420,13 @@ impl Writer {
     }
 
     fn source_is_host(&self) -> Statement {
+        self.address_is_host(End::Source)
+    }
+
+    fn address_is_host(&self, of: End) -> Statement {
         let is_local = Expression::Compare { register: 1, differs: false, data: LOCAL_ADDRESS.to_ne_bytes().to_vec() };
-        ("fib saddr type local".into(), vec![Expression::SourceAddressType { register: 1 }, is_local])
+        let name = if of == End::Source { "saddr" } else { "daddr" };
+        (format!("fib {name} type local"), vec![Expression::AddressType { register: 1, of }, is_local])
     }
 
     fn source_is_local_pod(&self, detector: &Detector) -> Option<Statement> {

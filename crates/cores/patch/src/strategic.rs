@@ -126,7 +126,7 @@ fn objects(lists: &Lists, path: &str, key: &str, old: &[Value], patch: &[Value])
     let is_replace = |item: &Value| item[PATCH] == "replace" && item.as_object().is_some_and(|map| map.len() == 1);
     if patch.iter().any(is_replace) {
         // Nothing is merged, so that several items may have one key: a Node's addresses have their type as key.
-        return Ok(patch.iter().filter(|item| !is_replace(item)).cloned().collect());
+        return Ok(patch.iter().filter(|item| item.get(PATCH).is_none()).cloned().collect());
     }
     let mut merged = old.to_vec();
     for item in patch {

@@ -66,8 +66,7 @@ fn service_cidr(config: &Config) -> Value {
 
 /// Creates an object; says whether it was missing.
 async fn create(server: &ApiServer, plural: &str, namespace: Option<&str>, object: Value) -> Result<bool, Status> {
-    let key = keys::object(registry::plural(plural).facts(), namespace.unwrap_or_default(), object::name(&object));
-    if server.inner.store().get(&key, None).await?.is_some() {
+    if exists(server, plural, namespace, &object).await? {
         return Ok(false);
     }
     match verbs::create(server, &call(plural, namespace, None, &object)).await {
@@ -75,6 +74,12 @@ async fn create(server: &ApiServer, plural: &str, namespace: Option<&str>, objec
         Err(status) if status.reason == "AlreadyExists" => Ok(false),
         Err(status) => Err(status),
     }
+}
+
+/// Whether there is an object of this name.
+async fn exists(server: &ApiServer, plural: &str, namespace: Option<&str>, object: &Value) -> Result<bool, Status> {
+    let key = keys::object(registry::plural(plural).facts(), namespace.unwrap_or_default(), object::name(object));
+    Ok(server.inner.store().get(&key, None).await?.is_some())
 }
 
 fn call(plural: &str, namespace: Option<&str>, name: Option<&str>, object: &Value) -> Call {

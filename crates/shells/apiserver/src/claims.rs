@@ -112,7 +112,11 @@ pub(crate) async fn release_all(
     releases: &[Claim],
 ) -> Result<(), Status> {
     for claim in releases {
-        let Some(held) = store.get(&key(*claim), None).await? else { continue };
+        let Some(held) = store.get(&key(*claim), None).await? else {
+            // Repair may be about to write a key that is missing: then this is tried again, and takes it away.
+            transaction.expect.push(Expect::Absent(key(*claim).into()));
+            continue;
+        };
         if holder(*claim, &held).as_deref() == Some(parent(service).as_str()) {
             transaction.expect.push(Expect::Modified(held.key.clone(), held.modified));
             transaction.writes.push(Write::Delete(held.key));

@@ -64,6 +64,16 @@ async fn s149_with_only_a_loopback_address_nothing_is_published() {
 }
 
 #[tokio::test]
+async fn s149_an_address_of_an_earlier_start_is_taken_away() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(server(&directory, &["192.0.2.7"]).await);
+    let server = server(&directory, &["127.0.0.1"]).await;
+    let path = "/api/v1/namespaces/default/endpoints/kubernetes";
+    let (code, endpoints) = send(&server, "GET", path, Value::Null, true).await;
+    assert_eq!((code, &endpoints["subsets"]), (200, &json!([])));
+}
+
+#[tokio::test]
 async fn s149_readyz_says_where_the_service_kubernetes_leads_or_why_nowhere() {
     for (advertise, expected) in [
         (&["192.0.2.7"][..], "[+]advertise-address ok: default/kubernetes leads to 192.0.2.7"),

@@ -94,7 +94,7 @@ struct Driver {
     /// IPv4, IPv6.
     sides: [Side; 2],
     shown: watch::Sender<Progress>,
-    problems: mpsc::Sender<Vec<Report>>,
+    problems: watch::Sender<Vec<Report>>,
     /// When problems are told next.
     tell_at: Option<Instant>,
 }
@@ -191,7 +191,7 @@ impl Driver {
             let model = self.intent.model(family);
             side.unserved().iter().map(move |unserved| Report::unserved(unserved, model))
         });
-        let _ = self.problems.try_send(of_objects.chain(unserved).collect());
+        self.problems.send_replace(of_objects.chain(unserved).collect());
         self.tell_at = None;
     }
 }

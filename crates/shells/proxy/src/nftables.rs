@@ -48,9 +48,12 @@ struct Refusal {
 impl Nftables {
     /// Opens a socket in the caller's network namespace.
     pub fn open() -> Result<Nftables, DataplaneError> {
-        let socket = NfSocket::open().map_err(|source| {
+        let unreachable = |source| {
             failed("nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN", source)
-        })?;
+        };
+        let mut socket = NfSocket::open().map_err(unreachable)?;
+        // Anybody may have a socket; only an answer shows that the kernel and the process have what it takes.
+        socket.generation().map_err(unreachable)?;
         let bytes_max = socket.batch_bytes_max().map_err(|source| failed("ask for a send buffer", source))?;
         Ok(Nftables {
             socket,
@@ -88,10 +91,10 @@ impl Nftables {
     }
 
     fn send(&mut self, plan: &Plan) -> Result<Applied, Refusal> {
-        let generation = self.tables[index(plan.family())].read_at.take();
         if plan.is_empty() {
             return Ok(Applied::default());
         }
+        let generation = self.tables[index(plan.family())].read_at.take();
         let batches = nft::encode(&[plan], &Options { bytes_max: self.bytes_max, generation });
         #[cfg(test)]
         let batches = tests::spoiled(batches, self.spoil);

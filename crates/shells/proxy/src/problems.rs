@@ -7,7 +7,7 @@ use api::Service;
 use cluster::{Cluster, Recorder, Subject};
 use intent::{Problem, ServiceKey};
 use model::Model;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use crate::Unserved;
 
@@ -61,14 +61,15 @@ impl fmt::Display for Report {
 }
 
 /// Takes the current problems whenever they may have changed, and tells those that are new.
-pub(crate) fn tell(cluster: &Cluster) -> mpsc::Sender<Vec<Report>> {
-    let (sender, mut lists) = mpsc::channel::<Vec<Report>>(4);
+pub(crate) fn tell(cluster: &Cluster) -> watch::Sender<Vec<Report>> {
+    // Only the newest list counts, so an API that hangs holds none back.
+    let (sender, mut lists) = watch::channel(Vec::new());
     let cluster = cluster.clone();
     let recorder = Recorder::new(&cluster, "maitred-proxy");
     tokio::spawn(async move {
         let mut told = BTreeSet::new();
-        while let Some(list) = lists.recv().await {
-            let current: BTreeSet<Report> = list.into_iter().collect();
+        while lists.changed().await.is_ok() {
+            let current: BTreeSet<Report> = lists.borrow_and_update().iter().cloned().collect();
             for report in current.difference(&told) {
                 tracing::warn!("{report}");
                 if let Some((service, reason)) = report.event() {

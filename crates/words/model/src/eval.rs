@@ -139,6 +139,7 @@ fn frontend<'a>(packet: &Packet, model: &'a Model, trace: &mut Trace) -> Option<
 }
 
 /// No frontend: silence and refusal inside the Service ranges keep packets from wandering to the default route (S-341).
+/// A packet to an address that the node itself has is not asked about here, since a Model does not know those.
 fn elsewhere(destination: IpAddr, model: &Model, trace: &mut Trace) -> Verdict {
     if let Some(rule) = model.cluster_ip(destination) {
         trace.push(Step::UnusedPort { address: destination, provenance: rule.provenance.clone() });

@@ -4,17 +4,14 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{call, create};
+use super::{call, create, exists};
 use crate::status::Status;
 use crate::{ApiServer, Config, verbs};
 
-/// Writes the address. Pods cannot reach a loopback address, so a server that has no other publishes nothing, and
-/// `/readyz?verbose` says so.
+/// Writes the address. Pods cannot reach a loopback address, so a server that has no other takes away what an earlier start
+/// has published, and `/readyz?verbose` says so.
 pub(super) async fn publish(server: &ApiServer) -> Result<(), Status> {
-    match address(&server.inner.config) {
-        Some(address) => write(server, Some(address)).await,
-        None => Ok(()),
-    }
+    write(server, address(&server.inner.config)).await
 }
 
 /// Takes the address away again.
@@ -49,7 +46,12 @@ async fn write(server: &ApiServer, address: Option<IpAddr>) -> Result<(), Status
         "endpoints": address.map(endpoint).into_iter().collect::<Vec<Value>>(),
     });
     for (plural, object) in [("endpoints", endpoints), ("endpointslices", slice)] {
-        if !create(server, plural, Some("default"), object.clone()).await? {
+        let settled = match address {
+            Some(_) => create(server, plural, Some("default"), object.clone()).await?,
+            // What is not there says nothing already.
+            None => !exists(server, plural, Some("default"), &object).await?,
+        };
+        if !settled {
             let call = call(plural, Some("default"), Some("kubernetes"), &object);
             verbs::replace(server, &call).await?;
         }
