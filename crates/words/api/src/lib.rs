@@ -20,7 +20,8 @@ pub use affinity::{
     TopologySpreadConstraint,
 };
 pub use endpoint_slice::{
-    AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint, SERVICE_NAME_LABEL,
+    AGENT_SLICE_MANAGER, AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint,
+    SERVICE_NAME_LABEL,
 };
 pub use endpoints::{EndpointAddress, EndpointSubset, Endpoints};
 pub use lease::{Lease, LeaseSpec};
