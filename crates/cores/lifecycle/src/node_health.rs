@@ -1,20 +1,24 @@
 //! Nodes that stopped giving signs of life.
 //!
 //! An agent renews its node's Lease. When that has not happened for the grace period, the node's conditions become
-//! `Unknown`, a taint keeps new Pods away, and the node's Pods stop being ready, so that Services lead elsewhere. Pods
-//! are not moved. When the agent is back it posts its own conditions; only the taint is taken away here.
+//! `Unknown`, a taint keeps new Pods away, and the node's Pods and the endpoints that its agent itself published (its DNS
+//! server) stop being ready, so that Services lead elsewhere. Pods are not moved. When the agent is back it posts its own
+//! conditions and slices; only the taint is taken away here.
 //!
 //! Times are compared on one clock: a renewal counts from when *we* saw it ([`Heartbeats`]), so a node whose clock is
 //! wrong is not lost for it.
 
+mod endpoints;
+
 use std::collections::BTreeMap;
 
-use api::{Condition, Lease, Node, ObjectReference, Pod, Taint};
+use api::{Condition, EndpointSlice, Lease, Node, ObjectReference, Pod, Taint};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::event::{Event, reference};
 use crate::schedule::whole_seconds;
+pub use endpoints::{agents_slices, node_of};
 
 /// How long a node may be silent.
 pub const GRACE_DEFAULT: SignedDuration = SignedDuration::from_secs(50);
@@ -64,16 +68,34 @@ pub struct NodeHealthPlan {
     pub taints: Option<Value>,
     /// Strategic merge patches of the status of Pods on the node.
     pub pods: Vec<(ObjectReference, Value)>,
+    /// Merge patches of its agent's EndpointSlices, with the resource version that they follow from.
+    pub slices: Vec<(ObjectReference, Value)>,
     /// What to tell.
     pub events: Vec<Event>,
     /// When to look again even if nothing changes: the end of the grace period.
     pub wake: Option<Timestamp>,
 }
 
-/// Says what a node's signs of life mean for it and for its Pods.
+impl NodeHealthPlan {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == NodeHealthPlan { wake: self.wake, ..NodeHealthPlan::default() }
+    }
+}
+
+/// What leads traffic to a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnNode<'a> {
+    /// The Pods that are bound to it.
+    pub pods: &'a [&'a Pod],
+    /// The EndpointSlices that its agent wrote.
+    pub slices: &'a [&'a EndpointSlice],
+}
+
+/// Says what a node's signs of life mean for it and for what is on it.
 pub fn plan_node(
     node: &Node,
-    pods: &[&Pod],
+    on_node: OnNode<'_>,
     last_seen: Timestamp,
     grace: SignedDuration,
     now: Timestamp,
@@ -94,7 +116,9 @@ pub fn plan_node(
         let message = format!("Node {} status is now: NodeNotReady", node.metadata.name);
         plan.events.push(Event::normal(reference("Node", &node.metadata), "NodeNotReady", message));
     }
-    for pod in pods.iter().filter(|pod| pod.spec.node_name == node.metadata.name && is_ready(pod)) {
+    let withdrawn = |slice: &&EndpointSlice| endpoints::withdraw(slice, &node.metadata.name);
+    plan.slices = on_node.slices.iter().filter_map(withdrawn).collect();
+    for pod in on_node.pods.iter().filter(|pod| pod.spec.node_name == node.metadata.name && is_ready(pod)) {
         let pod = reference("Pod", &pod.metadata);
         plan.events.push(Event::warning(pod.clone(), "NodeNotReady", "Node is not ready".to_owned()));
         let condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": whole_seconds(now)});

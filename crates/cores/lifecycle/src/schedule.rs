@@ -1,17 +1,27 @@
 //! Binds Pods to nodes.
 //!
-//! A Pod without `nodeName` goes to the Ready node that it tolerates, that its `nodeSelector` matches, and that has the
-//! fewest Pods; among equals the first by name. Resources, affinity and preemption are left out: what runs here are
-//! processes of the host that nobody has measured.
+//! A Pod without `nodeName` goes to the Ready node that it tolerates, that its `nodeSelector` and its required node affinity
+//! match, and that has the fewest Pods; among equals the first by name. A Pod with gates waits for them to go, and one of
+//! another scheduler is left to that.
+//!
+//! What cannot be kept to is refused by name ([`Hindrance::Unimplemented`]): required affinity to or from other Pods, and
+//! topology spread with `DoNotSchedule`. Preferences are ignored, which is within what they mean: `preferredDuring…` terms,
+//! `ScheduleAnyway`, `PreferNoSchedule`. So are resources, priority and preemption: what runs here are processes of the host
+//! that nobody has measured, and none takes another's place.
+
+mod affinity;
+mod hindrance;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use api::{Node, ObjectReference, Pod, Taint, Toleration};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use crate::event::{Event, reference};
+use crate::event::reference;
+pub use hindrance::{Hindrance, News, Refusal, Unfit};
+
+/// The scheduler that this is, in `spec.schedulerName`.
+const NAME: &str = "default-scheduler";
 
 /// What becomes of a Pod that waits for a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,60 +33,15 @@ pub enum Outcome {
         /// The node's name.
         node: String,
     },
-    /// No node will have it.
-    Unschedulable {
+    /// It goes on waiting.
+    Wait {
         /// The Pod.
         pod: ObjectReference,
         /// Why.
-        reason: Unfit,
-        /// Strategic merge patch of the Pod's status, and the Event to go with it; `None` if the Pod says so already.
-        news: Option<(Value, Event)>,
+        hindrance: Hindrance,
+        /// What to write; `None` if the Pod says so already.
+        news: Option<News>,
     },
-}
-
-/// Why no node will have a Pod. Prints as the Event's text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unfit {
-    /// How many nodes there are.
-    pub nodes: usize,
-    /// How many of them refuse for which reason.
-    pub refusals: BTreeMap<Refusal, usize>,
-}
-
-/// Why one node will not have a Pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// `spec.unschedulable`.
-    Unschedulable,
-    /// The node is not Ready.
-    NotReady,
-    /// A taint (key, value) that the Pod does not tolerate.
-    Taint(String, String),
-    /// `spec.nodeSelector` does not match.
-    Selector,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::Unschedulable => out.write_str("node(s) were unschedulable"),
-            Refusal::NotReady => out.write_str("node(s) were not ready"),
-            Refusal::Taint(key, value) => write!(out, "node(s) had untolerated taint {{{key}: {value}}}"),
-            Refusal::Selector => out.write_str("node(s) didn't match Pod's node affinity/selector"),
-        }
-    }
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.nodes == 0 {
-            return out.write_str("no nodes available to schedule pods");
-        }
-        let mut reasons: Vec<String> =
-            self.refusals.iter().map(|(refusal, count)| format!("{count} {refusal}")).collect();
-        reasons.sort();
-        write!(out, "0/{} nodes are available: {}.", self.nodes, reasons.join(", "))
-    }
 }
 
 /// Says where each waiting Pod goes, the oldest first. `pods` are all Pods, since bound ones count.
@@ -97,11 +62,15 @@ fn has_ended(pod: &Pod) -> bool {
 }
 
 fn waits(pod: &Pod) -> bool {
-    pod.spec.node_name.is_empty() && pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
+    let is_ours = matches!(pod.spec.scheduler_name.as_str(), "" | NAME);
+    is_ours && pod.spec.node_name.is_empty() && pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
 }
 
 /// Chooses for one Pod and counts it.
 fn place(pod: &Pod, nodes: &[&Node], load: &mut BTreeMap<&str, usize>, now: Timestamp) -> Outcome {
+    if let Some(hindrance) = Hindrance::in_itself(pod) {
+        return wait(pod, hindrance, now);
+    }
     let mut unfit = Unfit { nodes: nodes.len(), refusals: BTreeMap::new() };
     let mut fitting: Vec<&str> = Vec::new();
     for node in nodes {
@@ -111,10 +80,15 @@ fn place(pod: &Pod, nodes: &[&Node], load: &mut BTreeMap<&str, usize>, now: Time
         }
     }
     let Some(chosen) = fitting.into_iter().min_by_key(|name| (load[name], *name)) else {
-        return unschedulable(pod, unfit, now);
+        return wait(pod, Hindrance::NoNode(unfit), now);
     };
     *load.get_mut(chosen).expect("every node has a count") += 1;
     Outcome::Bind { pod: reference("Pod", &pod.metadata), node: chosen.to_owned() }
+}
+
+fn wait(pod: &Pod, hindrance: Hindrance, now: Timestamp) -> Outcome {
+    let news = hindrance.news(pod, now);
+    Outcome::Wait { pod: reference("Pod", &pod.metadata), hindrance, news }
 }
 
 /// Why this node will not have the Pod: the first reason in the order in which Kubernetes asks.
@@ -133,7 +107,8 @@ fn refusal(pod: &Pod, node: &Node) -> Option<Refusal> {
         return Some(Refusal::Taint(taint.key.clone(), taint.value.clone()));
     }
     let labels = &node.metadata.labels;
-    if !pod.spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+    let selected = pod.spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+    if !selected || !affinity::allows(pod, node) {
         return Some(Refusal::Selector);
     }
     let is_ready =
@@ -154,29 +129,6 @@ fn covers(toleration: &Toleration, taint: &Taint) -> bool {
         _ => false,
     };
     effect && key && value
-}
-
-fn unschedulable(pod: &Pod, reason: Unfit, now: Timestamp) -> Outcome {
-    let pod_reference = reference("Pod", &pod.metadata);
-    let message = reason.to_string();
-    let before = pod.status.conditions.iter().find(|condition| condition.r#type == "PodScheduled");
-    let known = before.is_some_and(|condition| condition.status == "False" && condition.message == message);
-    let since = before
-        .filter(|condition| condition.status == "False")
-        .and_then(|condition| condition.last_transition_time.clone())
-        .unwrap_or_else(|| whole_seconds(now));
-    let news = (!known).then(|| {
-        let condition = json!({
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": message,
-            "lastTransitionTime": since,
-        });
-        let patch = json!({"status": {"conditions": [condition]}});
-        (patch, Event::warning(pod_reference.clone(), "FailedScheduling", message))
-    });
-    Outcome::Unschedulable { pod: pod_reference, reason, news }
 }
 
 /// As times stand in conditions.

@@ -32,6 +32,8 @@ const READ: &[&str] = &[
 
 /// Fields that ask nothing of the node: they belong to others (the scheduler, admission), or say what holds anyway.
 const OTHERS: &[&str] = &[
+    // The scheduler acts on these, or refuses the Pod for them. It never sees a Pod that was made with a `nodeName`, which
+    // therefore goes there whatever they ask for, as in Kubernetes.
     "nodeName",
     "nodeSelector",
     "affinity",
@@ -39,6 +41,7 @@ const OTHERS: &[&str] = &[
     "topologySpreadConstraints",
     "schedulerName",
     "schedulingGates",
+    // Nobody's: Pods are not measured, so none has to make way for another.
     "priority",
     "priorityClassName",
     "preemptionPolicy",

@@ -71,12 +71,18 @@ impl<T: Resource> Cache<T> {
 
     /// Follows a kind in a task of its own.
     pub(crate) fn follow(tasks: &mut JoinSet<()>, cluster: &Cluster, interests: Vec<Interest<T>>) -> Cache<T> {
-        Cache::new(None).filled(tasks, cluster, interests)
+        Cache::new(None).filled(tasks, cluster, Selection::default(), interests)
     }
 
-    /// Fills the cache in a task of its own.
-    pub(crate) fn filled(self, tasks: &mut JoinSet<()>, cluster: &Cluster, interests: Vec<Interest<T>>) -> Cache<T> {
-        tasks.spawn(self.clone().fill(reflect(cluster, Selection::default()), interests));
+    /// Fills the cache with some of the objects, in a task of its own.
+    pub(crate) fn filled(
+        self,
+        tasks: &mut JoinSet<()>,
+        cluster: &Cluster,
+        selection: Selection,
+        interests: Vec<Interest<T>>,
+    ) -> Cache<T> {
+        tasks.spawn(self.clone().fill(reflect(cluster, selection), interests));
         self
     }
 

@@ -1,4 +1,4 @@
-//! Says of silent nodes and their Pods that they are lost, as [`lifecycle::node_health`] plans it.
+//! Says of silent nodes, their Pods and their agents' endpoints that they are lost, as [`lifecycle::node_health`] plans it.
 //!
 //! Thousands of Leases are renewed all the time. None of that wakes the loop: [`Signs`] notes when each renewal came,
 //! and the loop sleeps until the first grace period that could be over. Only the renewal of a lost node wakes it. A run
@@ -7,13 +7,15 @@
 mod ledger;
 mod signs;
 
-use api::{Node, ObjectReference, Pod};
-use cluster::{Cluster, Recorder, RequestError};
+use api::{EndpointSlice, Node, Pod};
+use cluster::{Cluster, Recorder, RequestError, Selection};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use lifecycle::node_health::NodeHealthPlan;
-use serde_json::Value;
+use lifecycle::node_health::{NodeHealthPlan, agents_slices, node_of};
+use runloop::Wake;
+use tokio::task::JoinSet;
 
+use crate::cache::{Cache, Interest};
 use crate::drive::{Controller, Failure};
 use crate::marks::Marks;
 use crate::start::Clock;
@@ -41,6 +43,23 @@ fn is_ready(pod: &Pod) -> bool {
     pod.status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.status == "True")
 }
 
+/// An agent's endpoint became ready, which it cannot be if the node is lost.
+fn slice_matters(before: Option<&EndpointSlice>, after: Option<&EndpointSlice>) -> bool {
+    let leads_on = |slice: &EndpointSlice| slice.endpoints.iter().any(|one| one.conditions.ready != Some(false));
+    after.is_some_and(leads_on) && !before.is_some_and(leads_on)
+}
+
+/// Follows the slices that agents write, by the nodes that they speak of, and no others.
+pub(crate) fn follow_slices(
+    tasks: &mut JoinSet<()>,
+    cluster: &Cluster,
+    (wake, marks): (&Wake, &Marks),
+) -> Cache<EndpointSlice> {
+    let selection = Selection { labels: agents_slices(), ..Selection::default() };
+    let interest = Interest::new(wake, slice_matters).marking(marks, node_of);
+    Cache::new(Some(node_of)).filled(tasks, cluster, selection, vec![interest])
+}
+
 /// The loop that judges nodes.
 pub(crate) struct NodeHealth {
     cluster: Cluster,
@@ -65,7 +84,7 @@ impl Controller for NodeHealth {
         let now = (self.now)();
         let mut writes: Vec<BoxFuture<'_, Result<(), RequestError>>> = Vec::new();
         for (node, plan) in self.ledger.judge(&self.caches, now) {
-            if plan.taints.is_some() || plan.status.is_some() || !plan.pods.is_empty() {
+            if !plan.is_empty() {
                 writes.push(Box::pin(write(&self.cluster, &self.recorder, node, plan)));
             }
         }
@@ -77,12 +96,16 @@ impl Controller for NodeHealth {
     }
 }
 
-/// The Pods go first: that traffic leaves them is what matters most. The taints follow from a version of the node, so
-/// they go before its status, which makes a new one.
+/// What leads traffic to the node goes first, for that is what matters most: its agent's endpoints, of which there are one
+/// or two, and then its Pods. The taints follow from a version of the node, so they go before its status, which makes a new
+/// one.
 async fn write(cluster: &Cluster, recorder: &Recorder, node: String, plan: NodeHealthPlan) -> Result<(), RequestError> {
     let mut results = Vec::new();
+    for (slice, patch) in &plan.slices {
+        results.push(unless_gone(cluster.patch::<EndpointSlice>(&slice.namespace, &slice.name, patch).await));
+    }
     for (pod, status) in &plan.pods {
-        results.push(not_ready(cluster, pod, status).await);
+        results.push(unless_gone(cluster.merge_status::<Pod>(&pod.namespace, &pod.name, status).await));
     }
     if let Some(taints) = &plan.taints {
         results.push(cluster.patch::<Node>("", &node, taints).await.map(drop));
@@ -96,9 +119,9 @@ async fn write(cluster: &Cluster, recorder: &Recorder, node: String, plan: NodeH
     results.into_iter().collect()
 }
 
-/// A Pod that is gone needs nothing more.
-async fn not_ready(cluster: &Cluster, pod: &ObjectReference, status: &Value) -> Result<(), RequestError> {
-    match cluster.merge_status::<Pod>(&pod.namespace, &pod.name, status).await {
+/// What is gone needs nothing more.
+fn unless_gone<T>(result: Result<T, RequestError>) -> Result<(), RequestError> {
+    match result {
         Err(error) if error.code() != Some(404) => Err(error),
         _ => Ok(()),
     }

@@ -8,8 +8,7 @@ use cluster::{Cluster, Recorder, RequestError, path};
 use futures::future::BoxFuture;
 use http::Method;
 use jiff::Timestamp;
-use lifecycle::Event;
-use lifecycle::schedule::{Outcome, plan_bindings};
+use lifecycle::schedule::{News, Outcome, plan_bindings};
 use serde_json::{Value, json};
 
 use crate::cache::{Cache, plain};
@@ -89,10 +88,10 @@ impl Controller for Scheduler {
                     self.bound.insert(pod.uid.clone(), node.clone());
                     writes.push(Box::pin(bind(&self.cluster, pod, node)));
                 }
-                Outcome::Unschedulable { pod, news: Some((status, event)), .. } => {
-                    writes.push(Box::pin(refuse(&self.cluster, &self.recorder, pod, status, event)));
+                Outcome::Wait { pod, news: Some(news), .. } => {
+                    writes.push(Box::pin(publish(&self.cluster, &self.recorder, pod, news)));
                 }
-                Outcome::Unschedulable { news: None, .. } => {}
+                Outcome::Wait { news: None, .. } => {}
             }
         }
         let done = carry_out_all(writes, now).await;
@@ -116,14 +115,10 @@ async fn bind(cluster: &Cluster, pod: ObjectReference, node: String) -> Result<(
     Ok(())
 }
 
-async fn refuse(
-    cluster: &Cluster,
-    recorder: &Recorder,
-    pod: ObjectReference,
-    status: Value,
-    event: Event,
-) -> Result<(), RequestError> {
-    cluster.merge_status::<Pod>(&pod.namespace, &pod.name, &status).await?;
-    tell(recorder, &event).await;
+async fn publish(cluster: &Cluster, recorder: &Recorder, pod: ObjectReference, news: News) -> Result<(), RequestError> {
+    cluster.merge_status::<Pod>(&pod.namespace, &pod.name, &news.status).await?;
+    if let Some(event) = &news.event {
+        tell(recorder, event).await;
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{IpAddress, Namespace, Node, Pod, Service, ServiceCidr};
-use cluster::Cluster;
+use cluster::{Cluster, Selection};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::expiry::TTL_DEFAULT;
@@ -137,6 +137,7 @@ fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
     let pods = Cache::new(Some(node_of)).filled(
         &mut running.tasks,
         &reader,
+        Selection::default(),
         vec![
             Interest::new(&schedule, scheduler::pod_matters),
             Interest::new(&health, node_health::pod_matters).marking(&touched, node_of),
@@ -158,7 +159,8 @@ fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
     running.drive("scheduler", &schedule, PERIOD, now, scheduler);
     let client = cluster_for("node-health");
     let signs = node_health::Signs::follow(&mut running.tasks, &client, (&health, &touched), now.clone());
-    let caches = node_health::Caches { nodes: nodes.clone(), pods: pods.clone(), signs };
+    let slices = node_health::follow_slices(&mut running.tasks, &client, (&health, &touched));
+    let caches = node_health::Caches { nodes: nodes.clone(), pods: pods.clone(), slices, signs };
     let node_health = node_health::NodeHealth::new(client, caches, touched, settings.node_grace, now.clone());
     running.drive("node-health", &health, PERIOD, now, node_health);
     let orphans = orphans::Orphans::new(cluster_for("pod-garbage"), (nodes.clone(), pods), placed, now.clone());

@@ -8,6 +8,10 @@ use crate::{Metadata, ObjectReference, Protocol, resource};
 /// Label that names the Service of a slice.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
+/// Who writes the slices in which agents publish what their own nodes serve, in the label
+/// `endpointslice.kubernetes.io/managed-by`.
+pub const AGENT_SLICE_MANAGER: &str = "maitred-agent.maitred.dev";
+
 /// Some of the endpoints of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -4,6 +4,7 @@
 //! Services costs what the data path needs. A slim type is never written back whole; whoever owns an object writes
 //! it as JSON or by patch. What an object *means* is left to `intent`, `slices` and `zone`.
 
+mod affinity;
 mod endpoint_slice;
 mod endpoints;
 mod lease;
@@ -14,14 +15,19 @@ mod selector;
 mod service;
 mod service_cidr;
 
+pub use affinity::{
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinity, PodAffinityTerm,
+    TopologySpreadConstraint,
+};
 pub use endpoint_slice::{
-    AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint, SERVICE_NAME_LABEL,
+    AGENT_SLICE_MANAGER, AddressType, Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint,
+    SERVICE_NAME_LABEL,
 };
 pub use endpoints::{EndpointAddress, EndpointSubset, Endpoints};
 pub use lease::{Lease, LeaseSpec};
 pub use meta::{Labels, List, ListMeta, Metadata, ObjectReference, OwnerReference};
 pub use node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint};
-pub use pod::{Condition, Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus, Toleration};
+pub use pod::{Condition, Container, ContainerPort, Pod, PodIp, PodSpec, PodStatus, SchedulingGate, Toleration};
 pub use selector::{Requirement, Selector, SelectorError};
 pub use service::{
     ClientIp, IngressPort, LoadBalancerIngress, LoadBalancerStatus, Protocol, Service, ServicePort, ServiceSpec,

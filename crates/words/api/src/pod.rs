@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::meta::null_as_default;
-use crate::{Labels, Metadata, Protocol, resource};
+use crate::{Affinity, Labels, Metadata, Protocol, TopologySpreadConstraint, resource};
 
 /// A Pod.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -37,6 +37,17 @@ pub struct PodSpec {
     /// Taints that it can live with.
     #[serde(deserialize_with = "null_as_default")]
     pub tolerations: Vec<Toleration>,
+    /// Where else it must and must not go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How evenly it and its like are to be spread.
+    #[serde(deserialize_with = "null_as_default")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Who binds it; empty means `default-scheduler`.
+    pub scheduler_name: String,
+    /// It is not bound while there are any.
+    #[serde(deserialize_with = "null_as_default")]
+    pub scheduling_gates: Vec<SchedulingGate>,
     /// The containers.
     #[serde(deserialize_with = "null_as_default")]
     pub containers: Vec<Container>,
@@ -57,6 +68,14 @@ pub struct Toleration {
     pub value: String,
     /// The taint's effect; empty means every effect.
     pub effect: String,
+}
+
+/// What keeps a Pod from being bound until somebody takes it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct SchedulingGate {
+    /// Whose it is.
+    pub name: String,
 }
 
 /// A container, of which readers use the ports.

@@ -21,7 +21,26 @@ fn lease(renewed: &str) -> Lease {
 
 /// Plans at 12:00:00 for a node last seen at this time.
 fn plan(node: &Node, pods: &[&Pod], last_seen: &str) -> NodeHealthPlan {
-    plan_node(node, pods, at(last_seen), GRACE_DEFAULT, at("12:00:00"))
+    plan_with(node, OnNode { pods, slices: &[] }, last_seen)
+}
+
+fn plan_with(node: &Node, on_node: OnNode<'_>, last_seen: &str) -> NodeHealthPlan {
+    plan_node(node, on_node, at(last_seen), GRACE_DEFAULT, at("12:00:00"))
+}
+
+/// An EndpointSlice at resource version 9, as an agent writes them.
+fn slice(endpoints: Value) -> EndpointSlice {
+    let labels = json!({"kubernetes.io/service-name": "kube-dns",
+                        "endpointslice.kubernetes.io/managed-by": "maitred-agent.maitred.dev"});
+    decode(json!({
+        "metadata": {"namespace": "kube-system", "name": "kube-dns-n", "resourceVersion": "9", "labels": labels},
+        "addressType": "IPv4", "endpoints": endpoints,
+    }))
+}
+
+/// An endpoint on a node.
+fn endpoint(node: &str, conditions: Value) -> Value {
+    json!({"addresses": ["192.0.2.1"], "nodeName": node, "conditions": conditions})
 }
 
 #[test]
@@ -121,4 +140,66 @@ fn without_a_lease_the_nodes_age_counts() {
     assert_eq!(beats.observe(&node, None, at("12:00:10")), at("12:00:05"), "a Lease that vanished is no sign of life");
     beats.forget("n");
     assert_eq!(beats, Heartbeats::default());
+}
+
+#[test]
+fn the_agents_endpoints_on_a_lost_node_are_not_ready() {
+    let here = |conditions: Value| endpoint("n", conditions);
+    let ready = || json!({"ready": true, "serving": true, "terminating": false});
+    let down = || json!({"ready": false, "serving": false});
+    let there = || endpoint("m", ready());
+    let hinted =
+        |base: Value| merge(base, json!({"hints": {"forNodes": [{"name": "n"}], "forZones": [{"name": "z"}]}}));
+    let zoned = |base: Value| merge(base, json!({"zone": "z"}));
+    let gone = || here(json!({"ready": false, "serving": false, "terminating": false}));
+    for (id, endpoints, expected) in [
+        ("ready", json!([here(ready())]), Some(json!([gone()]))),
+        ("hinted", json!([zoned(hinted(here(ready())))]), Some(json!([zoned(gone())]))),
+        ("unset-means-ready", json!([here(json!({}))]), Some(json!([here(down())]))),
+        ("serving", json!([here(json!({"ready": false, "serving": true}))]), Some(json!([here(down())]))),
+        ("hints-alone", json!([hinted(here(down()))]), Some(json!([here(down())]))),
+        ("beside-another", json!([there(), here(ready())]), Some(json!([there(), gone()]))),
+        ("not-ready-already", json!([here(down())]), None),
+        ("another-node", json!([there()]), None),
+        ("no-node", json!([{"addresses": ["192.0.2.1"]}]), None),
+        ("none", json!([]), None),
+    ] {
+        let slice = slice(endpoints);
+        let slices = [&slice];
+        let found = plan_with(&node(json!({})), OnNode { pods: &[], slices: &slices }, "11:00:00").slices;
+        let patch = |endpoints: Value| json!({"metadata": {"resourceVersion": "9"}, "endpoints": endpoints});
+        let expected: Vec<Value> = expected.into_iter().map(patch).collect();
+        let patches: Vec<Value> = found.iter().map(|(_, patch)| patch.clone()).collect();
+        assert_eq!(patches, expected, "{id}");
+        for (about, patch) in found {
+            assert_eq!((about.namespace.as_str(), about.name.as_str()), ("kube-system", "kube-dns-n"), "{id}");
+            let after = self::slice(patch["endpoints"].clone());
+            let again = plan_with(&node(json!({})), OnNode { pods: &[], slices: &[&after] }, "11:00:00");
+            assert_eq!(again.slices, Vec::new(), "{id}: planned again");
+        }
+    }
+}
+
+#[test]
+fn slices_of_a_live_node_and_of_others_are_left_alone() {
+    let ready = || json!([endpoint("n", json!({"ready": true}))]);
+    let agents = slice(ready());
+    let live = plan_with(&node(json!({})), OnNode { pods: &[], slices: &[&agents] }, "11:59:50");
+    assert_eq!(live.slices, Vec::new(), "the node lives");
+    for manager in ["endpointslice-controller.k8s.io", ""] {
+        let mut others = slice(ready());
+        others.metadata.labels.insert("endpointslice.kubernetes.io/managed-by".to_owned(), manager.to_owned());
+        let plan = plan_with(&node(json!({})), OnNode { pods: &[], slices: &[&others] }, "11:00:00");
+        assert_eq!(plan.slices, Vec::new(), "managed by {manager:?}");
+    }
+    let going = node(json!({"metadata": {"deletionTimestamp": "2026-01-01T11:00:00Z"}}));
+    let plan = plan_with(&going, OnNode { pods: &[], slices: &[&agents] }, "11:00:00");
+    assert_eq!(plan, NodeHealthPlan::default(), "the slice goes with the node");
+}
+
+#[test]
+fn an_agents_slice_belongs_to_the_node_of_its_endpoint() {
+    assert_eq!(node_of(&slice(json!([endpoint("n", json!({}))]))), "n");
+    assert_eq!(node_of(&slice(json!([]))), "");
+    assert_eq!(agents_slices(), "endpointslice.kubernetes.io/managed-by=maitred-agent.maitred.dev");
 }

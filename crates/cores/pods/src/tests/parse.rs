@@ -115,6 +115,18 @@ fn fields_that_the_server_fills_in_stand_in_no_way() {
 }
 
 #[test]
+fn what_the_scheduler_answers_for_stands_in_no_way_of_a_pod_that_has_its_node() {
+    let apart = json!([{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]);
+    let spec = json!({
+        "nodeName": "node-7", "schedulerName": "other", "schedulingGates": [{"name": "example.com/quota"}],
+        "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high",
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": apart}},
+        "topologySpreadConstraints": [{"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+    });
+    assert_eq!(obstacles(&pod(spec, json!({})), &means()), Vec::<String>::new());
+}
+
+#[test]
 fn a_process_runs_as_who_its_author_and_the_agent_agree_on() {
     let any = Rights { root_pods: false, only_uid: None };
     let root = Rights { root_pods: true, only_uid: None };

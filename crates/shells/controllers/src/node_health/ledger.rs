@@ -2,24 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use api::{Node, Pod};
+use api::{EndpointSlice, Node, Pod};
 use jiff::{SignedDuration, Timestamp};
-use lifecycle::node_health::{Heartbeats, NodeHealthPlan, plan_node};
+use lifecycle::node_health::{Heartbeats, NodeHealthPlan, OnNode, plan_node};
 
 use super::Signs;
 use crate::cache::{Cache, plain};
 use crate::marks::Marks;
 
-/// What is judged: Nodes, and Pods by the node that they are bound to.
+/// What is judged: Nodes, Pods by the node that they are bound to, and agents' slices by the node that they speak of.
 pub(crate) struct Caches {
     pub(crate) nodes: Cache<Node>,
     pub(crate) pods: Cache<Pod>,
+    pub(crate) slices: Cache<EndpointSlice>,
     pub(crate) signs: Signs,
 }
 
 impl Caches {
     pub(super) fn synced(&self) -> bool {
-        self.nodes.synced() && self.pods.synced() && self.signs.held().synced
+        self.nodes.synced() && self.pods.synced() && self.slices.synced() && self.signs.held().synced
     }
 }
 
@@ -76,9 +77,11 @@ impl Ledger {
             seen.lost.remove(&name);
         }
         drop(seen);
-        // Only a lost node's Pods are of interest.
-        let pods = if lost { caches.pods.group(&name) } else { Vec::new() };
-        let plan = plan_node(&node, &plain(&pods), last_seen, self.grace, now);
+        // Only what leads to a lost node is of interest.
+        let (pods, slices) =
+            if lost { (caches.pods.group(&name), caches.slices.group(&name)) } else { Default::default() };
+        let on_node = OnNode { pods: &plain(&pods), slices: &plain(&slices) };
+        let plan = plan_node(&node, on_node, last_seen, self.grace, now);
         self.end(&name, plan.wake);
         (name, plan)
     }

@@ -34,12 +34,23 @@ fn ready_pod(name: &str, node: &str) -> Change<Pod> {
     })))
 }
 
-/// A cluster of so many ready nodes, each with a ready Pod, whose Leases were all renewed at noon.
+/// The slice in which a node's agent publishes its DNS server.
+fn slice(node: &str, ready: bool) -> Change<EndpointSlice> {
+    let labels = json!({ "endpointslice.kubernetes.io/managed-by": api::AGENT_SLICE_MANAGER });
+    let conditions = json!({ "ready": ready, "serving": ready });
+    Change::Set(decode(json!({
+        "metadata": { "namespace": "kube-system", "name": format!("kube-dns-{node}"), "labels": labels },
+        "endpoints": [{ "addresses": ["192.0.2.1"], "nodeName": node, "conditions": conditions }],
+    })))
+}
+
+/// A cluster of so many ready nodes, each with a ready Pod and a DNS server, whose Leases were all renewed at noon.
 struct Scene {
     caches: Caches,
     ledger: Ledger,
     nodes: Vec<Interest<Node>>,
     pods: Vec<Interest<Pod>>,
+    slices: Vec<Interest<EndpointSlice>>,
     marks: Marks,
 }
 
@@ -48,24 +59,28 @@ fn scene(nodes: usize) -> Scene {
     let caches = Caches {
         nodes: Cache::new(None),
         pods: Cache::new(Some(|pod: &Pod| &pod.spec.node_name)),
+        slices: Cache::new(Some(node_of)),
         signs: Signs::default(),
     };
     let name: Named<Node> = |node| &node.metadata.name;
     let on_nodes = vec![Interest::new(&wake, node_matters).marking(&marks, name)];
     let on_pods = vec![Interest::new(&wake, pod_matters).marking(&marks, |pod| &pod.spec.node_name)];
+    let on_slices = vec![Interest::new(&wake, slice_matters).marking(&marks, node_of)];
     for number in 0..nodes {
         let name = format!("n{number}");
         let ready = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
         let node = json!({ "metadata": { "name": name, "uid": name }, "status": ready });
         caches.nodes.apply(Change::Set(decode(node)), &on_nodes);
         caches.pods.apply(ready_pod(&format!("p{number}"), &name), &on_pods);
+        caches.slices.apply(slice(&name, true), &on_slices);
         caches.signs.note(lease(&name, "12:00:00"), at("12:00:00"), &marks);
     }
     caches.nodes.apply(Change::Synced, &on_nodes);
     caches.pods.apply(Change::Synced, &on_pods);
+    caches.slices.apply(Change::Synced, &on_slices);
     caches.signs.note(Change::Synced, at("12:00:00"), &marks);
     let ledger = Ledger::new(marks.clone(), SignedDuration::from_secs(50));
-    Scene { caches, ledger, nodes: on_nodes, pods: on_pods, marks }
+    Scene { caches, ledger, nodes: on_nodes, pods: on_pods, slices: on_slices, marks }
 }
 
 impl Scene {
@@ -99,6 +114,35 @@ fn a_run_looks_at_what_changed_however_many_nodes_there_are() {
         scene.caches.signs.note(lease("n7", "12:00:54"), at("12:00:54"), &scene.marks);
         assert_eq!(scene.run("12:00:55"), (vec!["n7".to_owned()], 0), "it is back");
     }
+}
+
+#[test]
+fn the_endpoints_of_a_lost_nodes_agent_are_withdrawn_whenever_they_become_ready() {
+    let mut scene = scene(10);
+    scene.run("12:00:01");
+    let withdrawn = |scene: &mut Scene, now: &str| -> Vec<(String, Vec<String>)> {
+        let plans = scene.ledger.judge(&scene.caches, at(now));
+        scene.ledger.pending.clear();
+        let names = |plan: NodeHealthPlan| plan.slices.into_iter().map(|(slice, _)| slice.name).collect();
+        plans.into_iter().map(|(node, plan)| (node, names(plan))).collect()
+    };
+    let of = |node: &str, slices: &[&str]| (node.to_owned(), slices.iter().map(|&name| name.to_owned()).collect());
+    for number in (0..10).filter(|number| *number != 7) {
+        scene.caches.signs.note(lease(&format!("n{number}"), "12:00:10"), at("12:00:10"), &scene.marks);
+    }
+    let lost = withdrawn(&mut scene, "12:00:51");
+    assert_eq!(lost.len(), 10, "all grace periods that began at noon are over");
+    assert_eq!(lost.iter().map(|(_, slices)| slices.len()).sum::<usize>(), 1);
+    assert!(lost.contains(&of("n7", &["kube-dns-n7"])), "{lost:?}");
+    scene.caches.slices.apply(slice("n7", false), &scene.slices);
+    assert_eq!(withdrawn(&mut scene, "12:00:52"), [], "our own write is no news");
+    scene.caches.slices.apply(slice("n3", false), &scene.slices);
+    scene.caches.slices.apply(slice("n3", true), &scene.slices);
+    assert_eq!(withdrawn(&mut scene, "12:00:53"), [of("n3", &[])], "that one lives");
+    scene.caches.slices.apply(slice("n7", true), &scene.slices);
+    assert_eq!(withdrawn(&mut scene, "12:00:54"), [of("n7", &["kube-dns-n7"])], "nothing on a lost node is ready");
+    scene.caches.signs.note(lease("n7", "12:00:55"), at("12:00:55"), &scene.marks);
+    assert_eq!(withdrawn(&mut scene, "12:00:56"), [of("n7", &[])], "it is back");
 }
 
 #[test]

@@ -103,6 +103,77 @@ async fn a_silent_node_is_unknown_and_its_pods_leave_their_services() {
     plane.assert_healthy();
 }
 
+/// The slice in which a node's agent publishes its DNS server.
+fn dns_slice(node: &str, address: &str) -> Value {
+    let labels = json!({
+        "kubernetes.io/service-name": "kube-dns",
+        "endpointslice.kubernetes.io/managed-by": "maitred-agent.maitred.dev",
+    });
+    let endpoint = json!({
+        "addresses": [address], "nodeName": node, "zone": "z",
+        "conditions": { "ready": true, "serving": true, "terminating": false },
+        "hints": { "forNodes": [{ "name": node }], "forZones": [{ "name": "z" }] },
+    });
+    json!({
+        "metadata": { "name": format!("kube-dns-{node}"), "labels": labels }, "addressType": "IPv4",
+        "ports": [{ "name": "dns", "protocol": "UDP", "port": 53 }], "endpoints": [endpoint],
+    })
+}
+
+#[tokio::test]
+async fn the_dns_endpoint_of_a_silent_node_is_not_ready_until_its_agent_says_so_again() {
+    let grace = SignedDuration::from_secs(2);
+    let plane = Plane::start_with(controllers::Settings { node_grace: grace, ..settings() }).await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
+    for (node, address) in [("live", "192.0.2.1"), ("dead", "192.0.2.2")] {
+        plane.create(leases, lease(node)).await;
+        plane.create("/api/v1/nodes", ready_node(node)).await;
+        plane.create(slices, dns_slice(node, address)).await;
+    }
+    let alive = format!("{slices}/kube-dns-live");
+    let before = plane.get(&alive).await;
+    // What the agents of these nodes say all the time.
+    let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "AgentReady" }] } });
+    let live = async |nodes: &[&str]| -> std::convert::Infallible {
+        loop {
+            for node in nodes {
+                plane.put(&format!("{leases}/{node}"), lease(node)).await;
+                plane.merge(&format!("/api/v1/nodes/{node}/status"), ready.clone()).await;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    let path = format!("{slices}/kube-dns-dead");
+    let not_ready = |slice: &Value| slice["endpoints"][0]["conditions"]["ready"] == false;
+    let withdrawn = async {
+        let slice = plane.wait(&path, "the silent node's endpoint is not ready", not_ready).await;
+        let mut expected = dns_slice("dead", "192.0.2.2")["endpoints"][0].clone();
+        expected["conditions"] = json!({ "ready": false, "serving": false, "terminating": false });
+        expected.as_object_mut().expect("an endpoint").remove("hints");
+        assert_eq!(slice["endpoints"], json!([expected]));
+    };
+    tokio::select! { () = withdrawn => {}, _ = live(&["live"]) => {} }
+    assert_eq!(plane.get(&alive).await, before, "nobody touched the live node's");
+
+    // The agent is back, and writes its slice anew.
+    let back = async {
+        let clean = |node: &Value| node["spec"]["taints"].as_array().is_none_or(Vec::is_empty);
+        plane.wait("/api/v1/nodes/dead", "it is no longer tainted", clean).await;
+        let again = plane.put(&path, dns_slice("dead", "192.0.2.2")).await;
+        // By the time that a later slice, of a node without signs of life, is withdrawn, this one has been looked at.
+        let mut silent = lease("silent");
+        silent["spec"]["renewTime"] = json!("2026-01-01T00:00:00.000000Z");
+        plane.create(leases, silent).await;
+        plane.create("/api/v1/nodes", ready_node("silent")).await;
+        plane.create(slices, dns_slice("silent", "192.0.2.3")).await;
+        plane.wait(&format!("{slices}/kube-dns-silent"), "the other one is not ready", not_ready).await;
+        assert_eq!(plane.get(&path).await, again, "it stays");
+    };
+    tokio::select! { () = back => {}, _ = live(&["live", "dead"]) => {} }
+    plane.assert_healthy();
+}
+
 #[tokio::test]
 async fn nodes_get_disjoint_ranges_of_both_families_until_none_is_left() {
     let ranges = ["10.244.0.0/22".parse().expect("a range"), "fd00:10:244::/56".parse().expect("a range")];

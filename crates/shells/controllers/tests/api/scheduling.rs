@@ -55,3 +55,48 @@ async fn a_pod_waits_for_a_node_that_its_selector_matches() {
     let path = "/api/v1/namespaces/default/pods/a";
     plane.wait(path, "the Pod is bound", |pod| pod["spec"]["nodeName"] == "n1").await;
 }
+
+#[tokio::test]
+async fn a_pod_that_asks_for_what_is_not_implemented_is_told_so_and_a_gated_one_waits() {
+    let plane = Plane::start().await;
+    plane.create("/api/v1/nodes", ready_node("n1")).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let make = async |name: &str, field: &str, value: serde_json::Value| {
+        let mut object = pod(name, json!({}));
+        object["spec"][field] = value;
+        plane.create(pods, object).await;
+    };
+    let term = json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "web" } } });
+    let apart = json!({ "requiredDuringSchedulingIgnoredDuringExecution": [term] });
+    make("apart", "affinity", json!({ "podAntiAffinity": apart })).await;
+    make("gated", "schedulingGates", json!([{ "name": "example.com/quota" }])).await;
+    make("foreign", "schedulerName", json!("mine")).await;
+    let here = json!({ "key": "metadata.name", "operator": "In", "values": ["n1"] });
+    let required = json!({ "nodeSelectorTerms": [{ "matchFields": [here] }] });
+    let attracted = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } });
+    make("attracted", "affinity", attracted).await;
+
+    let message = plane.event("default", "apart", "FailedScheduling").await;
+    let field = "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution";
+    assert_eq!(message, format!("{field}: maitred does not implement this field"));
+    let says = |reason: &'static str| {
+        move |pod: &serde_json::Value| {
+            let condition = &pod["status"]["conditions"][0];
+            condition["type"] == "PodScheduled" && condition["status"] == "False" && condition["reason"] == reason
+        }
+    };
+    plane.wait(&format!("{pods}/apart"), "it says why it waits", says("Unschedulable")).await;
+    plane.wait(&format!("{pods}/gated"), "it says why it waits", says("SchedulingGated")).await;
+    plane.wait(&format!("{pods}/attracted"), "it is bound", |pod| pod["spec"]["nodeName"] == "n1").await;
+    // The others came before it, so they have been looked at.
+    for name in ["apart", "gated", "foreign"] {
+        let pod = plane.get(&format!("{pods}/{name}")).await;
+        assert!(pod["spec"]["nodeName"].is_null() && pod["status"]["phase"] == "Pending", "{pod:#}");
+    }
+    let foreign = plane.get(&format!("{pods}/foreign")).await;
+    assert!(foreign["status"]["conditions"].is_null(), "it is left alone: {foreign:#}");
+    let told: Vec<_> = plane.list("/api/v1/namespaces/default/events").await;
+    let about = |event: &serde_json::Value| event["involvedObject"]["name"].clone();
+    assert!(told.iter().all(|event| about(event) == "apart"), "nobody else needs an Event: {told:#?}");
+    plane.assert_healthy();
+}
