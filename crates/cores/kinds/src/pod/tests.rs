@@ -77,12 +77,17 @@ fn what_is_refused() {
 
 #[test]
 fn what_may_change() {
-    let old = || pod(json!({"tolerations": [{"key": "a", "operator": "Exists"}], "activeDeadlineSeconds": 60}));
+    let gates = json!([{"name": "a"}, {"name": "b"}]);
+    let tolerations = json!([{"key": "a", "operator": "Exists"}]);
+    let spec = json!({"tolerations": tolerations, "activeDeadlineSeconds": 60, "schedulingGates": gates});
+    let old = || pod(spec.clone());
     let tolerations = json!([{"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists"}]);
     for change in [
         json!({"/spec/containers/0/image": "other"}),
         json!({"/spec/tolerations": tolerations}),
         json!({"/spec/activeDeadlineSeconds": 30}),
+        json!({"/spec/schedulingGates": [{"name": "b"}]}),
+        json!({"/spec/schedulingGates": []}),
         json!({"/metadata/labels": {"a": "b"}}),
         json!({}),
     ] {
@@ -96,6 +101,8 @@ fn what_may_change() {
         (json!({"/spec/containers": [{"name": "c", "image": "host"}, {"name": "d", "image": "host"}]}),
             "spec.containers: Forbidden: pod updates may not add or remove containers"),
         (json!({"/spec/tolerations": []}), "spec.tolerations: Forbidden: existing toleration can not be modified"),
+        (json!({"/spec/schedulingGates": [{"name": "c"}]}),
+            "spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling gate 'c'"),
         (json!({"/spec/activeDeadlineSeconds": 90}), "spec.activeDeadlineSeconds: Invalid value: 90: must be less than or equal to previous value"),
     ];
     for (change, start) in cases {

@@ -56,8 +56,9 @@ pub(super) fn check_change(new: &Value, old: &Value, mistakes: &mut Mistakes) {
         }
     }
     check_tolerations(&new["spec"], &old["spec"], mistakes);
+    check_gates(&new["spec"], &old["spec"], mistakes);
     check_deadline(&new["spec"], &old["spec"], mistakes);
-    for field in ["tolerations", "activeDeadlineSeconds"] {
+    for field in ["tolerations", "schedulingGates", "activeDeadlineSeconds"] {
         json::keep(&mut likened, &old["spec"], field);
     }
     if likened != old["spec"] {
@@ -69,6 +70,15 @@ fn check_tolerations(new: &Value, old: &Value, mistakes: &mut Mistakes) {
     let new = items(new, "/tolerations");
     if items(old, "/tolerations").iter().any(|toleration| !new.contains(toleration)) {
         mistakes.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
+    }
+}
+
+/// Gates are set when the Pod is made, and only taken away afterwards.
+fn check_gates(new: &Value, old: &Value, mistakes: &mut Mistakes) {
+    let old = items(old, "/schedulingGates");
+    if let Some(gate) = items(new, "/schedulingGates").iter().find(|gate| !old.contains(gate)) {
+        let detail = format!("only deletion is allowed, but found new scheduling gate '{}'", text(gate, "/name"));
+        mistakes.forbidden("spec.schedulingGates", &detail);
     }
 }
 

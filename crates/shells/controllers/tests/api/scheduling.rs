@@ -98,5 +98,8 @@ async fn a_pod_that_asks_for_what_is_not_implemented_is_told_so_and_a_gated_one_
     let told: Vec<_> = plane.list("/api/v1/namespaces/default/events").await;
     let about = |event: &serde_json::Value| event["involvedObject"]["name"].clone();
     assert!(told.iter().all(|event| about(event) == "apart"), "nobody else needs an Event: {told:#?}");
+
+    plane.merge(&format!("{pods}/gated"), json!({ "spec": { "schedulingGates": null } })).await;
+    plane.wait(&format!("{pods}/gated"), "it is bound", |pod| pod["spec"]["nodeName"] == "n1").await;
     plane.assert_healthy();
 }
