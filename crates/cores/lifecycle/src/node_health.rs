@@ -36,21 +36,18 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// Notes the node's Lease and returns when the node last gave a sign of life. On first sight that is what the Lease
-    /// says, or the node's creation if it has none, but never later than now.
+    /// Notes the node's Lease and returns when the node last gave a sign of life. That is when a change of the Lease was seen,
+    /// and first sight is one: nodes cannot renew their Leases while the API is away, and each gets a whole grace period once
+    /// it is back.
     pub fn observe(&mut self, node: &Node, lease: Option<&Lease>, now: Timestamp) -> Timestamp {
         let renewed = lease.and_then(|lease| lease.spec.renew_time.clone());
-        if let Some((before, seen)) = self.by_node.get(&node.metadata.name) {
-            if *before == renewed || renewed.is_none() {
-                return *seen;
-            }
-            self.by_node.insert(node.metadata.name.clone(), (renewed, now));
-            return now;
+        if let Some((before, seen)) = self.by_node.get(&node.metadata.name)
+            && (*before == renewed || renewed.is_none())
+        {
+            return *seen;
         }
-        let told = renewed.as_deref().or(node.metadata.creation_timestamp.as_deref());
-        let seen = told.and_then(|text| text.parse::<Timestamp>().ok()).map_or(now, |time| time.min(now));
-        self.by_node.insert(node.metadata.name.clone(), (renewed, seen));
-        seen
+        self.by_node.insert(node.metadata.name.clone(), (renewed, now));
+        now
     }
 
     /// Forgets a node that no longer exists.
@@ -122,7 +119,9 @@ pub fn plan_node(
         let pod = reference("Pod", &pod.metadata);
         plan.events.push(Event::warning(pod.clone(), "NodeNotReady", "Node is not ready".to_owned()));
         let condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": whole_seconds(now)});
-        plan.pods.push((pod, json!({"status": {"conditions": [condition]}})));
+        // Another Pod of the same name must not get it.
+        let patch = json!({"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}});
+        plan.pods.push((pod, patch));
     }
     plan
 }

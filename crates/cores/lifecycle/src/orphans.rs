@@ -54,17 +54,18 @@ pub struct Orphan {
 pub fn plan_orphans(pods: &[&Pod], now: Timestamp) -> Vec<Orphan> {
     let orphan = |pod: &&Pod| {
         let ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
-        Orphan { pod: reference("Pod", &pod.metadata), status: (!ended).then(|| failed(now)) }
+        Orphan { pod: reference("Pod", &pod.metadata), status: (!ended).then(|| failed(&pod.metadata.uid, now)) }
     };
     pods.iter().map(orphan).collect()
 }
 
-fn failed(now: Timestamp) -> Value {
+/// Names the Pod, so that another one of the same name does not get it.
+fn failed(uid: &str, now: Timestamp) -> Value {
     let condition = json!({
         "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
         "message": "PodGC: node no longer exists", "lastTransitionTime": whole_seconds(now),
     });
-    json!({ "status": { "phase": "Failed", "conditions": [condition] } })
+    json!({ "metadata": { "uid": uid }, "status": { "phase": "Failed", "conditions": [condition] } })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{EndpointSlice, Node, SERVICE_NAME_LABEL};
+use api::{AGENT_SLICE_MANAGER, EndpointSlice, Node, SERVICE_NAME_LABEL};
 use cluster::RequestError;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -18,7 +18,6 @@ use crate::driver::Shared;
 /// Namespace and name of the Service (S-428).
 const NAMESPACE: &str = "kube-system";
 const SERVICE: &str = "kube-dns";
-const MANAGER: &str = "maitred-agent.maitred.dev";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +43,7 @@ pub(crate) async fn keep(
     loop {
         let serving = *dns.serving.borrow_and_update();
         let node = seen.borrow_and_update().clone();
+        let published_for = identity(&node);
         let pause = match node {
             // Without its uid the Node cannot own anything.
             None => REPAIR,
@@ -61,16 +61,20 @@ pub(crate) async fn keep(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             Ok(()) = dns.serving.changed() => {}
-            Ok(()) = changed_identity(&mut seen) => {}
+            Ok(_) = seen.wait_for(|node| identity(node) != published_for) => {}
         }
     }
 }
 
-/// Waits until the Node is another one, or stands elsewhere.
-async fn changed_identity(seen: &mut watch::Receiver<Option<Arc<Node>>>) -> Result<(), watch::error::RecvError> {
-    let identity = |node: &Option<Arc<Node>>| node.as_ref().map(|node| (node.metadata.uid.clone(), zone(node)));
-    let before = identity(&seen.borrow());
-    seen.wait_for(|node| identity(node) != before).await.map(drop)
+/// What of a Node makes its slices others: which it is, where it stands, and since when it is ready, because whoever took it
+/// for lost has withdrawn them.
+type Identity = (String, Option<String>, Option<(String, Option<String>)>);
+
+fn identity(node: &Option<Arc<Node>>) -> Option<Identity> {
+    let node = node.as_ref()?;
+    let ready = node.status.conditions.iter().find(|condition| condition.r#type == "Ready");
+    let ready = ready.map(|condition| (condition.status.clone(), condition.last_transition_time.clone()));
+    Some((node.metadata.uid.clone(), zone(node), ready))
 }
 
 async fn publish(shared: &Shared, node: &Node, port: u16, serving: bool) -> Result<(), RequestError> {
@@ -117,7 +121,7 @@ fn slice(name: &str, node: &Node, address: IpAddr, port: u16, serving: bool) -> 
     json!({
         "metadata": {
             "name": name, "namespace": NAMESPACE,
-            "labels": {SERVICE_NAME_LABEL: SERVICE, "endpointslice.kubernetes.io/managed-by": MANAGER},
+            "labels": {SERVICE_NAME_LABEL: SERVICE, "endpointslice.kubernetes.io/managed-by": AGENT_SLICE_MANAGER},
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node_name, "uid": node.metadata.uid}],
         },
         "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },

@@ -124,22 +124,19 @@ fn a_renewal_counts_from_when_it_was_seen() {
     let mut check = |id: &str, renewed: &str, now: &str, expected: &str| {
         assert_eq!(beats.observe(&node, Some(&lease(renewed)), at(now)), at(expected), "{id}");
     };
-    check("first-sight-believes-the-lease", "11:50:00.000001", "12:00:00", "11:50:00.000001");
-    check("unchanged", "11:50:00.000001", "12:00:10", "11:50:00.000001");
+    check("first-sight", "11:50:00.000001", "12:00:00", "12:00:00");
+    check("unchanged", "11:50:00.000001", "12:00:10", "12:00:00");
     check("renewed-by-a-slow-clock", "11:50:10.000000", "12:00:12", "12:00:12");
     check("renewed-by-a-fast-clock", "13:00:00.000000", "12:00:22", "12:00:22");
     check("still-the-fast-one", "13:00:00.000000", "12:00:50", "12:00:22");
 }
 
 #[test]
-fn without_a_lease_the_nodes_age_counts() {
-    let mut beats = Heartbeats::default();
+fn without_a_lease_a_node_counts_from_when_it_was_first_seen() {
     let node = node(json!({"metadata": {"creationTimestamp": "2026-01-01T11:59:00Z"}}));
-    assert_eq!(beats.observe(&node, None, at("12:00:00")), at("11:59:00"));
-    assert_eq!(beats.observe(&node, Some(&lease("11:00:00")), at("12:00:05")), at("12:00:05"), "the first renewal");
-    assert_eq!(beats.observe(&node, None, at("12:00:10")), at("12:00:05"), "a Lease that vanished is no sign of life");
-    beats.forget("n");
-    assert_eq!(beats, Heartbeats::default());
+    let mut beats = Heartbeats::default();
+    assert_eq!(beats.observe(&node, None, at("12:00:00")), at("12:00:00"));
+    assert_eq!(beats.observe(&node, None, at("12:00:10")), at("12:00:00"));
 }
 
 #[test]

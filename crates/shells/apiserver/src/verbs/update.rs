@@ -52,6 +52,7 @@ async fn change(server: &ApiServer, call: &Call, edit: &Edit<'_>) -> Result<Resp
         let old = object::decode(&stored);
         let (new, mut warnings) = edit(&old)?;
         expect_version(call, &old, &new)?;
+        expect_uid(call, &old, &new)?;
         let cluster = Facts::read(inner).await?;
         let admitted = decide(inner, call, &cluster, new, &old)?;
         warnings.extend(admitted.warnings.iter().cloned());
@@ -79,6 +80,17 @@ fn expect_version(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
         given if old["metadata"]["resourceVersion"] == given => Ok(()),
         _ => Err(Status::modified(call.served.facts(), call.name())),
     }
+}
+
+/// A client that names a uid means that object and no other of its name.
+fn expect_uid(call: &Call, old: &Value, new: &Value) -> Result<(), Status> {
+    let (given, own) = (new["metadata"]["uid"].as_str().unwrap_or_default(), old["metadata"]["uid"].as_str());
+    if given.is_empty() || Some(given) == own {
+        return Ok(());
+    }
+    let own = own.unwrap_or_default();
+    let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {own}");
+    Err(Status::conflict(call.served.facts(), call.name(), &why))
 }
 
 fn decide(inner: &Inner, call: &Call, cluster: &Facts, mut new: Value, old: &Value) -> Result<Admitted, Status> {
