@@ -136,7 +136,11 @@ fn without_a_lease_a_node_counts_from_when_it_was_first_seen() {
     let node = node(json!({"metadata": {"creationTimestamp": "2026-01-01T11:59:00Z"}}));
     let mut beats = Heartbeats::default();
     assert_eq!(beats.observe(&node, None, at("12:00:00")), at("12:00:00"));
-    assert_eq!(beats.observe(&node, None, at("12:00:10")), at("12:00:00"));
+    assert_eq!(beats.observe(&node, None, at("12:00:03")), at("12:00:00"));
+    assert_eq!(beats.observe(&node, Some(&lease("11:00:00")), at("12:00:05")), at("12:00:05"), "the first renewal");
+    assert_eq!(beats.observe(&node, None, at("12:00:10")), at("12:00:05"), "a Lease that vanished is no sign of life");
+    beats.forget("n");
+    assert_eq!(beats, Heartbeats::default());
 }
 
 #[test]
