@@ -2,7 +2,7 @@
 
 mod services;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,15 +16,20 @@ use crate::judge::{Judgement, PATIENCE, expected, judge, packet, rule_at};
 use crate::objects::{cluster_ip, endpoint, slice};
 use crate::probe::Question;
 use crate::random::Random;
+use crate::reach::{Shape, Side, reach, shapes};
 use crate::scene::{Asker, ENDPOINTS, Node, Scene, TARGET_PORTS, config, unassigned};
 use services::{PORTS, port_name, random_endpoint, random_service};
 
 /// How many Services there may be at a time.
 const SERVICES: u16 = 7;
-/// Questions of one family after each step, before those that affinity adds.
+/// Questions of one family after each step, each another one, before those that affinity adds.
 const QUESTIONS: usize = 36;
-/// So many packets of one family are compared after each step, at least.
+/// So many of them lie beside all frontends, or more where there are few.
+const BESIDE: usize = 4;
+/// So many different packets of one family are compared after each step, at least.
 const PACKETS: usize = 20;
+/// So many frontends are asked after each step until all their endpoints were reached, if there are as many shapes.
+const REACHED: usize = 8;
 /// After so many steps another configuration starts from an empty kernel, with numbers of its own.
 const EPOCH: usize = 10;
 /// Scenes side by side: while one waits for silence the others work.
@@ -50,12 +55,14 @@ fn generated_objects_give_the_packets_that_eval_says_and_the_model_is_read_back(
             let workers: Vec<_> = (0..SCENES.min(last - first)).map(|_| scope.spawn(work)).collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).fold(Findings::default(), Findings::and)
         });
-        let Findings { sets, packets, met, wrong } = findings;
+        let Findings { sets, packets, met, reached, wrong } = findings;
         println!("{sets} object sets, {} IPv4 and {} IPv6 packets", packets[0], packets[1]);
+        println!("all endpoints reached of {} pools, {} shapes", reached.values().sum::<usize>(), reached.len());
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(packets.iter().all(|count| *count >= PACKETS * sets), "too few packets: {packets:?}");
         if sets >= SETS_FOR_ALL {
             assert_eq!(missing(&met), [], "nobody asked there");
+            assert_eq!(unreached(&reached), Vec::<String>::new(), "nobody asked there for all endpoints");
         }
     });
 }
@@ -69,6 +76,8 @@ struct Findings {
     sets: usize,
     packets: [usize; 2],
     met: BTreeSet<Meeting>,
+    /// How many pools of each shape were asked for all their endpoints.
+    reached: BTreeMap<Shape, usize>,
     wrong: Vec<String>,
 }
 
@@ -77,6 +86,9 @@ impl Findings {
         self.sets += other.sets;
         self.packets = [self.packets[0] + other.packets[0], self.packets[1] + other.packets[1]];
         self.met.extend(other.met);
+        for (shape, count) in other.reached {
+            *self.reached.entry(shape).or_default() += count;
+        }
         self.wrong.extend(other.wrong);
         self
     }
@@ -93,21 +105,26 @@ fn live(seed: usize, mut next: impl FnMut() -> Option<usize>) -> Findings {
         for step in 0..EPOCH {
             let judgement = history.step(&mut random, &mut findings.met);
             findings.sets += 1;
-            for (sum, packets) in findings.packets.iter_mut().zip(judgement.packets) {
+            for (sum, packets) in findings.packets.iter_mut().zip(judgement.distinct()) {
                 assert!(packets >= PACKETS, "epoch {number}, step {step}: only {packets} packets");
                 *sum += packets;
             }
+            let away = history.reach(&mut random, &mut findings.reached);
             let place = format!("MAITRED_DATAPLANE_SEED={seed} MAITRED_DATAPLANE_EPOCH={number}, step {step}");
-            findings.wrong.extend(judgement.disagreements.into_iter().map(|text| format!("{place}: {text}")));
+            let wrong = judgement.disagreements.into_iter().chain(away);
+            findings.wrong.extend(wrong.map(|text| format!("{place}: {text}")));
             assert!(findings.wrong.len() < 20, "{}", findings.wrong.join("\n"));
         }
     }
     findings
 }
 
+const ROLES: [Role; 4] = [Role::ClusterIp, Role::ExternalIp, Role::LoadBalancerIp, Role::NodePort];
+/// So many of the endpoints are on node-0.
+const LOCAL_ENDPOINTS: usize = 3;
+
 /// Frontends, clients and protocols that never met.
 fn missing(met: &BTreeSet<Meeting>) -> Vec<Meeting> {
-    const ROLES: [Role; 4] = [Role::ClusterIp, Role::ExternalIp, Role::LoadBalancerIp, Role::NodePort];
     let all = Family::ALL.into_iter().flat_map(|family| {
         let of_role = move |role| {
             let of_asker = move |asker| {
@@ -118,6 +135,37 @@ fn missing(met: &BTreeSet<Meeting>) -> Vec<Meeting> {
         ROLES.into_iter().flat_map(of_role)
     });
     all.filter(|meeting| !met.contains(meeting)).collect()
+}
+
+/// Kinds of pools of which none was asked for all its endpoints: each side of each kind of frontend with and without a
+/// guard, and each number of endpoints that nodes have here.
+fn unreached(reached: &BTreeMap<Shape, usize>) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut want = |what: String, of: &dyn Fn(&Shape) -> bool| {
+        if !reached.keys().any(of) {
+            missing.push(what);
+        }
+    };
+    for (role, side) in ROLES.into_iter().flat_map(|role| Side::ALL.map(|side| (role, side))) {
+        // A cluster IP leads everybody to the same, and only a load balancer's address has source ranges.
+        if role == Role::ClusterIp && side.is_split() {
+            continue;
+        }
+        for guarded in if role == Role::LoadBalancerIp { &[false, true][..] } else { &[false] } {
+            let is = |shape: &Shape| (shape.role, shape.side, shape.guarded) == (role, side, *guarded);
+            want(format!("{role} {side:?} guarded={guarded}"), &is);
+        }
+    }
+    for family in Family::ALL {
+        for (side, most) in [(Side::Far, LOCAL_ENDPOINTS), (Side::BothNear, ENDPOINTS.len())] {
+            // Five of six are the rarest, and drawn like the others.
+            for endpoints in (2..=most).filter(|endpoints| *endpoints != 5) {
+                let is = |shape: &Shape| (shape.family, shape.side, shape.endpoints) == (family, side, endpoints);
+                want(format!("{family:?} {side:?} of {endpoints}"), &is);
+            }
+        }
+    }
+    missing
 }
 
 /// The configurations, in turn.
@@ -171,6 +219,20 @@ impl<'a> History<'a> {
         judgement
     }
 
+    /// Some frontends of different shapes are asked for all their endpoints; says which of them stayed away.
+    fn reach(&self, random: &mut Random, reached: &mut BTreeMap<Shape, usize>) -> Vec<String> {
+        let shapes = shapes(self.scene, &self.node, PATIENCE);
+        // Pools that differ by side are rarer, and so come first.
+        let (split, same): (Vec<Shape>, Vec<Shape>) = shapes.keys().partition(|shape| shape.side.is_split());
+        let mut chosen = random.some(&split, REACHED / 2);
+        chosen.extend(random.some(&same, REACHED - chosen.len()));
+        let questions: Vec<Question> = chosen.iter().map(|shape| random.pick(&shapes[shape])).collect();
+        for shape in chosen {
+            *reached.entry(shape).or_default() += 1;
+        }
+        reach(self.scene, &self.node, &questions)
+    }
+
     /// Whom a question meets, if there is a frontend.
     fn meeting(&self, question: &Question) -> Option<Meeting> {
         let family = Family::of(question.to.ip());
@@ -208,6 +270,8 @@ impl<'a> History<'a> {
     fn change_slices(&mut self, random: &mut Random, number: u16, events: &mut Vec<Event>) {
         let hinted = random.pick(&["", "", "zone", "node", "mixed"]);
         let numbers = random.pick(&[TARGET_PORTS, [TARGET_PORTS[1], TARGET_PORTS[0]]]);
+        // Now and then all endpoints are there and ready, else large pools would be rare.
+        let whole = random.chance(15);
         for (family, half) in Family::ALL.into_iter().flat_map(|family| [(family, 0), (family, 1)]) {
             let name = format!("s{number}-{family:?}-{half}").to_lowercase();
             if random.chance(if half == 0 { 10 } else { 70 }) {
@@ -216,11 +280,12 @@ impl<'a> History<'a> {
                 }
                 continue;
             }
-            let count = random.below(5);
+            let count = if whole { ENDPOINTS.len() } else { random.below(5) };
             let list: Vec<Value> = random
                 .some(&ENDPOINTS, count)
                 .into_iter()
-                .map(|pod| endpoint(self.scene, &random_endpoint(random, pod, hinted), family))
+                .map(|pod| if whole { pod.to_owned() } else { random_endpoint(random, pod, hinted) })
+                .map(|text| endpoint(self.scene, &text, family))
                 .collect();
             // Now and then a slice lacks a port of its Service.
             let ports: Vec<Value> = (0..PORTS.len())
@@ -262,26 +327,29 @@ impl<'a> History<'a> {
             .into_iter()
             .flat_map(|(protocol, to)| Asker::ALL.map(|asker| Question { asker, protocol, to, patience: PATIENCE }))
             .collect();
-        let beside = [
-            // An unused port of a cluster IP, if the Service is there, and an address that no Service has (S-341).
-            SocketAddr::new(cluster_ip(1 + random.below(SERVICES.into()) as u16, family), 4444),
-            SocketAddr::new(unassigned(family), 80),
-        ];
         // Questions whose answer would say nothing of node-0 are no packets to compare.
         let telling = |question: &Question| expected(self.scene, question, self.node.model(family)).is_some();
         let every: Vec<Question> = every.into_iter().filter(telling).collect();
-        let mut questions = random.some(&every, QUESTIONS - 4);
-        for to in beside {
-            let askers = random.some(&Asker::ALL, 2);
-            questions.extend(askers.into_iter().map(|asker| {
-                let protocol = random.pick(&[Protocol::Tcp, Protocol::Udp]);
-                Question { asker, protocol, to, patience: PATIENCE }
-            }));
-        }
-        // Where there is little to ask, it is asked again.
-        let again = questions.len();
-        questions.extend((again..QUESTIONS).map(|at| questions[at % again]).collect::<Vec<_>>());
+        let beside: Vec<Question> = self.beside(family).into_iter().filter(telling).collect();
+        let mut questions = random.some(&every, QUESTIONS - BESIDE);
+        questions.extend(random.some(&beside, QUESTIONS - questions.len()));
         questions
+    }
+
+    /// What no frontend is at: unused ports of cluster IPs, if their Services are there, of the node, and addresses that no
+    /// Service has (S-341).
+    fn beside(&self, family: Family) -> Vec<Question> {
+        let unused = (1..=SERVICES).map(|number| SocketAddr::new(cluster_ip(number, family), 4444));
+        let others = [
+            SocketAddr::new(self.scene.node_address(family), 4444),
+            SocketAddr::new(unassigned(family), 80),
+            SocketAddr::new(unassigned(family), 4444),
+        ];
+        let ask = |to| {
+            let by = move |protocol| Asker::ALL.map(|asker| Question { asker, protocol, to, patience: PATIENCE });
+            [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(by).concat()
+        };
+        unused.chain(others).flat_map(ask).collect()
     }
 }
 

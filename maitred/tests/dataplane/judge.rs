@@ -89,10 +89,18 @@ impl Expected {
 /// What was asked and heard.
 #[derive(Debug, Default)]
 pub struct Judgement {
-    /// How many packets were compared: IPv4, IPv6.
-    pub packets: [usize; 2],
+    /// What was compared, each packet once however often it was sent.
+    pub packets: BTreeSet<(Asker, Protocol, SocketAddr)>,
     /// Each disagreement, with the trace that explains what was expected.
     pub disagreements: Vec<String>,
+}
+
+impl Judgement {
+    /// How many different packets were compared: IPv4, IPv6.
+    pub fn distinct(&self) -> [usize; 2] {
+        let of = |family| self.packets.iter().filter(|(_, _, to)| Family::of(to.ip()) == family).count();
+        Family::ALL.map(of)
+    }
 }
 
 /// Asks all, and compares with `eval` on what is intended. Clients that have to stay with their endpoint are asked a
@@ -118,7 +126,7 @@ pub fn judge(scene: &Scene, node: &Node, questions: &[Question], patience: Durat
     for round in [first, later] {
         let replies = ask_round(scene, &round);
         for (question, _) in &round {
-            judgement.packets[usize::from(question.to.is_ipv6())] += 1;
+            judgement.packets.insert((question.asker, question.protocol, question.to));
         }
         for ((question, expected), reply) in round.iter().zip(replies) {
             let (packet, model) = (packet(scene, question), node.model(Family::of(question.to.ip())));

@@ -8,6 +8,7 @@
 //! ```
 //!
 //! * [`generated`]: random object sets, each applied as a change of the one before; every packet against `eval`.
+//! * [`reach`]: that every endpoint is reached which `eval` names, not only some of them.
 //! * [`table`]: cases written by hand from docs/semantics.md, which name no rule of `intent`.
 //! * [`counts`], [`flapping`]: what a change costs, and that it breaks nothing.
 //! * [`related`], [`neighbours`]: ICMP errors on their way back, and proxies of others.
@@ -30,6 +31,7 @@ mod neighbours;
 mod objects;
 mod probe;
 mod random;
+mod reach;
 mod related;
 mod scene;
 mod table;

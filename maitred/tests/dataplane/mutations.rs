@@ -1,7 +1,7 @@
 //! Planted mistakes: each one must be noticed by the packets, else the other tests here would prove little. Mistakes of
 //! `intent` are planted in the Model on its way to the kernel, mistakes of the nftables encoder in its bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use nft::{Image, Options};
 use proxy::Dataplane;
 use serde_json::json;
 
-use crate::judge::{Expected, expected, judge};
-use crate::objects::{cluster_ip, exposed, policies, service, slices, with};
-use crate::probe::{Question, Reply, ask_all};
+use crate::judge::judge;
+use crate::objects::{cluster_ip, exposed, external_ip, policies, service, slices, with};
+use crate::probe::Question;
+use crate::reach::reach;
 use crate::scene::{Asker, Node, Scene, chain, config, program, unassigned};
 use crate::wire::{attributes, messages};
 
@@ -34,6 +35,7 @@ fn showcase(scene: &Scene) -> Node {
         (5, with(exposed(5), "sessionAffinity", json!("ClientIP")), &["a0", "a1", "a2", "b0", "b1", "b2"]),
         (6, policies(exposed(6), "Local", "Local"), &["b0"]),
         (7, policies(exposed(7), "Cluster", "Local"), &["a0"]),
+        (8, policies(exposed(8), "Cluster", "Local"), &["a1", "a2", "b0"]),
     ];
     let events = services
         .into_iter()
@@ -67,42 +69,25 @@ fn questions(scene: &Scene, node: &Node) -> Vec<Question> {
 /// How packets differ from what is intended.
 fn disagreements(scene: &Scene, node: &Node, questions: &[Question]) -> Vec<String> {
     let mut found = judge(scene, node, questions, PATIENCE).disagreements;
-    found.extend(missed(scene, node));
+    found.extend(reach(scene, node, &choices()));
     found
 }
 
-/// Endpoints that nobody is led to, though many ask: of Service 1, whose clients don't stay with one.
-fn missed(scene: &Scene, node: &Node) -> Vec<String> {
-    let mut missed = Vec::new();
-    for family in Family::ALL {
-        let to = SocketAddr::new(cluster_ip(1, family), 80);
-        let question = Question { asker: Asker::LocalPod, protocol: Protocol::Tcp, to, patience: PATIENCE };
-        let Some(Expected::Answer(targets)) = expected(scene, &question, node.model(family)) else {
-            panic!("Service 1 has endpoints")
-        };
-        // One of three endpoints is missed by chance once in 10^10 times.
-        let replies = ask_all(scene, &[question; 60]);
-        let seen: BTreeSet<SocketAddr> = replies
-            .iter()
-            .filter_map(|reply| match reply {
-                Reply::Answered { server, .. } => Some(*server),
-                _ => None,
-            })
-            .collect();
-        missed.extend(
-            targets
-                .keys()
-                .filter(|target| !seen.contains(target))
-                .map(|target| format!("{to} never leads to {target}")),
-        );
-    }
-    missed
+/// Where all endpoints have to be reached: for near clients three of Service 1, for far clients the two of Service 8 that are
+/// local. Neither's clients stay with one.
+fn choices() -> Vec<Question> {
+    let by = |family| {
+        [(Asker::LocalPod, cluster_ip(1, family)), (Asker::Outside, external_ip(8, family))].map(|(asker, address)| {
+            Question { asker, protocol: Protocol::Tcp, to: SocketAddr::new(address, 80), patience: PATIENCE }
+        })
+    };
+    Family::ALL.map(by).concat()
 }
 
 /// A mistake of `intent`, by its name.
 type Mistake = (&'static str, fn(&mut Model));
 
-const MISTAKES: [Mistake; 12] = [
+const MISTAKES: [Mistake; 13] = [
     ("near and far are swapped", |model| each(model, |_, rule| std::mem::swap(&mut rule.near, &mut rule.far))),
     ("far clients get what near clients get", |model| each(model, |_, rule| rule.far = rule.near.clone())),
     ("masquerade is dropped", |model| each(model, |_, rule| rule.masquerade = Masquerade::Never)),
@@ -118,6 +103,14 @@ const MISTAKES: [Mistake; 12] = [
             for pool in pools(rule).filter(|pool| pool.endpoints.len() > 1) {
                 pool.endpoints = pool.endpoints[1..].into();
             }
+        });
+    }),
+    ("far clients never get the last endpoint", |model| {
+        each(model, |_, rule| match &mut rule.far {
+            Outcome::Pool(pool) if pool.endpoints.len() > 1 => {
+                pool.endpoints = pool.endpoints[..pool.endpoints.len() - 1].into();
+            }
+            _ => {}
         });
     }),
     ("reject and drop are swapped", |model| {
@@ -232,23 +225,82 @@ fn slips_of_the_encoder_are_noticed_by_packets() {
         let mut shown = BTreeMap::new();
         for slip in SLIPS {
             node.dataplane.cleanup().unwrap();
-            let touched =
-                write_all(&scene, &node, Some(&slip)).unwrap_or_else(|error| panic!("{}: {error}", slip.name));
+            let touched = write_all(&scene, &node, |batch, family| spoil(batch, &slip, family))
+                .unwrap_or_else(|error| panic!("{}: {error}", slip.name));
             assert!(touched > 0, "{}: there is no such element", slip.name);
             let found = disagreements(&scene, &node, &questions);
             println!("{}: {touched} elements, {} disagreements", slip.name, found.len());
             shown.insert(slip.name, found.len());
         }
         node.dataplane.cleanup().unwrap();
-        write_all(&scene, &node, None).unwrap();
+        write_all(&scene, &node, |_, _| 0).unwrap();
         assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "without a slip");
         let unseen: Vec<_> = shown.into_iter().filter(|(_, found)| *found == 0).collect();
         assert!(unseen.is_empty(), "no packet shows {unseen:?}");
     });
 }
 
-/// Writes the whole Model into an empty kernel, with or without a slip; says how many elements it touched.
-fn write_all(scene: &Scene, node: &Node, slip: Option<&Slip>) -> Result<usize, String> {
+/// Each answer is right by itself, so no comparison of single packets can show it.
+#[test]
+fn an_endpoint_that_is_never_drawn_is_noticed_by_asking_for_all_and_by_nothing_else() {
+    lab::test(|| {
+        let scene = Scene::new();
+        let mut node = showcase(&scene);
+        let questions = questions(&scene, &node);
+        for (who, prefix) in [("near", 'n'), ("far", 'l')] {
+            node.dataplane.cleanup().unwrap();
+            let touched = write_all(&scene, &node, |batch, _| draw_fewer(batch, prefix)).unwrap();
+            assert!(touched > 0, "there is no chain that draws for {who} clients");
+            assert_eq!(judge(&scene, &node, &questions, PATIENCE).disagreements, Vec::<String>::new(), "{who}");
+            let away = reach(&scene, &node, &choices());
+            println!("{who} clients: {touched} chains draw one fewer\n{}", away.join("\n"));
+            assert_eq!(away.len(), Family::ALL.len(), "{who} clients and nobody else miss an endpoint: {away:?}");
+        }
+        node.dataplane.cleanup().unwrap();
+        write_all(&scene, &node, |_, _| 0).unwrap();
+        assert_eq!(reach(&scene, &node, &choices()), Vec::<String>::new(), "when all are drawn");
+    });
+}
+
+/// Makes the chains that draw for one side (`nN` for near clients, `lN` for far ones) draw among one endpoint fewer. Says how
+/// many chains it changed.
+fn draw_fewer(batch: &mut [u8], prefix: char) -> usize {
+    const NEW_RULE: u16 = 10 << 8 | 6;
+    let mut touched = 0;
+    messages(batch, |kind, _, body| {
+        let mut wanted = false;
+        attributes(body, |part, body| match part {
+            2 => {
+                let name = String::from_utf8_lossy(body);
+                let count = name.trim_end_matches('\0').strip_prefix(prefix);
+                wanted = kind == NEW_RULE && count.is_some_and(|count| count.parse().is_ok_and(|count: u32| count > 1));
+            }
+            4 if wanted => attributes(body, |_, expression| touched += lower_modulus(expression)),
+            _ => {}
+        });
+    });
+    touched
+}
+
+/// Lowers the modulus of one expression if it is `numgen`; says how many that were.
+fn lower_modulus(expression: &mut [u8]) -> usize {
+    let (mut draws, mut touched) = (false, 0);
+    attributes(expression, |part, body| match part {
+        1 => draws = body == b"numgen\0",
+        2 if draws => attributes(body, |part, modulus| {
+            if part == 2 {
+                let fewer = u32::from_be_bytes((&*modulus).try_into().unwrap()) - 1;
+                modulus.copy_from_slice(&fewer.to_be_bytes());
+                touched += 1;
+            }
+        }),
+        _ => {}
+    });
+    touched
+}
+
+/// Writes the whole Model into an empty kernel, its bytes spoilt or not; says how many places `spoil` says it touched.
+fn write_all(scene: &Scene, node: &Node, spoil: impl Fn(&mut [u8], Family) -> usize) -> Result<usize, String> {
     let mut socket = scene.lab.node(0).run(NfSocket::open).unwrap().unwrap();
     let mut touched = 0;
     for family in Family::ALL {
@@ -257,9 +309,7 @@ fn write_all(scene: &Scene, node: &Node, slip: Option<&Slip>) -> Result<usize, S
         let bytes_max = socket.batch_bytes_max().unwrap();
         for batch in nft::encode(&[&plan], &Options { bytes_max, generation: None }) {
             let mut bytes = batch.bytes;
-            if let Some(slip) = slip {
-                touched += spoil(&mut bytes, slip, family);
-            }
+            touched += spoil(&mut bytes, family);
             socket.send_batch(&bytes).map_err(|error| chain(&error))?;
         }
     }

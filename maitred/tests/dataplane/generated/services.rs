@@ -51,7 +51,8 @@ pub fn random_service(random: &mut Random, number: u16, scene: &Scene) -> Value 
     if kind == "LoadBalancer" {
         status["loadBalancer"]["ingress"] = json!(random_ingress(random, families));
         if random.chance(50) {
-            spec["loadBalancerSourceRanges"] = json!(random.some(&SOURCES, 2));
+            let count = 1 + random.below(4);
+            spec["loadBalancerSourceRanges"] = json!(random.some(&SOURCES, count));
         }
     }
     let mut metadata = json!({
@@ -72,7 +73,7 @@ pub fn random_service(random: &mut Random, number: u16, scene: &Scene) -> Value 
 }
 
 /// Some contain clients, some don't.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "172.31.0.200/32",
     "fd00:31::c8/128",
     "172.31.0.0/24",
@@ -80,6 +81,7 @@ const SOURCES: [&str; 8] = [
     "10.244.0.0/24",
     "fd00:10:244::/64",
     "0.0.0.0/0",
+    "::/0",
     "192.0.2.0/24",
 ];
 
