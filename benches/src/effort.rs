@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::machine;
+use crate::protocol::{Slice, Summary, interleave};
+
 /// How much a run takes upon itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Effort {
     /// Whether the figures are only to be looked at.
     pub(crate) quick: bool,
+    /// Whether a compiler beside the measurement is put up with.
+    pub(crate) force: bool,
     /// How often all variants take their turn.
     pub(crate) rounds: usize,
     /// How long a turn takes.
@@ -19,12 +24,27 @@ pub(crate) struct Effort {
 impl Effort {
     /// What figures are published from.
     pub(crate) fn full(scratch: PathBuf) -> Effort {
-        Effort { quick: false, rounds: 12, slice: Duration::from_millis(400), scratch }
+        Effort { quick: false, force: false, rounds: 12, slice: Duration::from_millis(400), scratch }
     }
 
     /// A look.
     pub(crate) fn quick(scratch: PathBuf) -> Effort {
-        Effort { quick: true, rounds: 4, slice: Duration::from_millis(300), scratch }
+        Effort { quick: true, force: false, rounds: 4, slice: Duration::from_millis(300), scratch }
+    }
+
+    /// Looks whether a compiler has been started; asked once in each round.
+    pub(crate) fn look(&self) -> anyhow::Result<()> {
+        machine::refuse_beside_compilers(self.force)
+    }
+
+    /// Lets variants take turns in so many rounds, looking for compilers in each.
+    pub(crate) fn interleave<V>(
+        &self,
+        rounds: usize,
+        variants: &mut [V],
+        turn: impl FnMut(&mut V) -> anyhow::Result<Slice>,
+    ) -> anyhow::Result<Vec<Summary>> {
+        interleave(rounds, variants, || self.look(), turn)
     }
 
     /// One of two numbers.

@@ -2,15 +2,41 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// The programs that turn sources into programs.
-const COMPILERS: [&str; 7] = ["rustc", "cc1", "cc1plus", "ld", "ld.lld", "rust-lld", "compile"];
+const COMPILERS: [&str; 12] = [
+    "rustc",
+    "clippy-driver",
+    "rustdoc",
+    "cc1",
+    "cc1plus",
+    "compile",
+    "ld",
+    "ld.bfd",
+    "ld.gold",
+    "ld.lld",
+    "rust-lld",
+    "mold",
+];
+
+/// On a loaded machine every figure measures the load.
+pub(crate) fn refuse_beside_compilers(force: bool) -> anyhow::Result<()> {
+    let compilers = compilers();
+    match &compilers[..] {
+        [] => Ok(()),
+        _ if force => {
+            eprintln!("{} at work beside the measurement: its figures are worth nothing", compilers.join(", "));
+            Ok(())
+        }
+        _ => bail!("a compiler is at work ({}): wait for it, or give --force", compilers.join(", ")),
+    }
+}
 
 /// The compilers at work, by name.
-pub(crate) fn compilers() -> Vec<String> {
+fn compilers() -> Vec<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let names = processes.filter_map(|process| std::fs::read_to_string(process.path().join("comm")).ok());
     only_compilers(names)
@@ -70,8 +96,10 @@ mod tests {
 
     #[test]
     fn compilers_are_told_from_what_is_named_alike() {
-        let names = ["rustc\n", "bash\n", "cc1plus\n", "rustc\n", "rust-analyzer\n"].map(str::to_owned);
-        assert_eq!(only_compilers(names.into_iter()), ["cc1plus", "rustc"]);
+        let names =
+            ["rustc\n", "bash\n", "cc1plus\n", "rustc\n", "rust-analyzer\n", "clippy-driver\n", "lda\n", "mold\n"];
+        let found = only_compilers(names.into_iter().map(str::to_owned));
+        assert_eq!(found, ["cc1plus", "clippy-driver", "mold", "rustc"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod report;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use effort::Effort;
@@ -30,7 +30,7 @@ use report::Report;
 struct Cli {
     /// What to measure [default: all]
     #[arg(value_enum)]
-    areas: Vec<Area>,
+    areas: Vec<Choice>,
     /// Fewer and shorter slices: figures to look at, not to publish
     #[arg(long)]
     quick: bool,
@@ -43,16 +43,48 @@ struct Cli {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Area {
+enum Choice {
     /// Connections through Services, and programming the kernel
     Proxy,
     /// Answers of the DNS server
     Dns,
     /// From a write to the first packet, durable writes, memory
     Api,
+    /// Each of them
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Area {
+    Proxy,
+    Dns,
+    Api,
+}
+
+impl Choice {
+    fn areas(self) -> &'static [Area] {
+        match self {
+            Choice::Proxy => &[Area::Proxy],
+            Choice::Dns => &[Area::Dns],
+            Choice::Api => &[Area::Api],
+            Choice::All => &[Area::Proxy, Area::Dns, Area::Api],
+        }
+    }
 }
 
 impl Area {
+    /// What was chosen, each area once; nothing is everything.
+    fn chosen(choices: &[Choice]) -> Vec<Area> {
+        let choices = if choices.is_empty() { &[Choice::All] } else { choices };
+        let mut areas = Vec::new();
+        for area in choices.iter().flat_map(|choice| choice.areas()) {
+            if !areas.contains(area) {
+                areas.push(*area);
+            }
+        }
+        areas
+    }
+
     fn name(self) -> &'static str {
         match self {
             Area::Proxy => "proxy",
@@ -72,34 +104,39 @@ impl Area {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    refuse_beside_compilers(cli.force)?;
+    machine::refuse_beside_compilers(cli.force)?;
     kernel::process::can_make_namespaces().context("the measurements need network namespaces: run as root")?;
     std::fs::create_dir_all(&cli.out).with_context(|| format!("make {}", cli.out.display()))?;
     let scratch = cli.out.canonicalize()?;
     let effort = if cli.quick { Effort::quick(scratch) } else { Effort::full(scratch) };
-    let areas = if cli.areas.is_empty() { Area::value_variants() } else { &cli.areas };
-    for area in areas {
+    let effort = Effort { force: cli.force, ..effort };
+    for area in Area::chosen(&cli.areas) {
         let mut report = Report::default();
         let measured = area.measure(&effort, &mut report).with_context(|| format!("measure {}", area.name()));
         // What was measured before a failure is worth seeing.
         println!("## {}\n\n{}", area.name(), report.markdown());
         measured?;
+        // Somebody may have started one in the last round, and then the figures are worth no file.
+        effort.look()?;
         let file = cli.out.join(format!("{}.json", area.name()));
         std::fs::write(&file, report.json()).with_context(|| format!("write {}", file.display()))?;
     }
-    // Somebody may have started one meanwhile, and then the figures are worth nothing.
-    refuse_beside_compilers(cli.force)
+    Ok(())
 }
 
-/// On a loaded machine every figure measures the load.
-fn refuse_beside_compilers(force: bool) -> anyhow::Result<()> {
-    let compilers = machine::compilers();
-    match &compilers[..] {
-        [] => Ok(()),
-        _ if force => {
-            eprintln!("{} at work beside the measurement: its figures are worth nothing", compilers.join(", "));
-            Ok(())
-        }
-        _ => bail!("a compiler is at work ({}): wait for it, or give --force", compilers.join(", ")),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_chosen_is_all_and_no_area_is_measured_twice() {
+        let check = |words: &[&str], expected: &[Area]| {
+            let cli = Cli::try_parse_from(["benches"].iter().chain(words)).expect("a command line");
+            assert_eq!(Area::chosen(&cli.areas), expected, "{words:?}");
+        };
+        check(&[], &[Area::Proxy, Area::Dns, Area::Api]);
+        check(&["all", "--quick"], &[Area::Proxy, Area::Dns, Area::Api]);
+        check(&["dns", "proxy", "dns"], &[Area::Dns, Area::Proxy]);
+        check(&["api", "all"], &[Area::Api, Area::Proxy, Area::Dns]);
     }
 }

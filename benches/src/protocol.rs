@@ -42,15 +42,17 @@ impl Summary {
     }
 }
 
-/// Lets the variants take turns, A-B-C-A-B-C; the first round warms up and doesn't count. The summaries are in the order of
-/// the variants.
+/// Lets the variants take turns, A-B-C-A-B-C; the first round warms up and doesn't count. Each round begins with a
+/// look at whatever would spoil it. The summaries are in the order of the variants.
 pub(crate) fn interleave<V, E>(
     rounds: usize,
     variants: &mut [V],
+    mut look: impl FnMut() -> Result<(), E>,
     mut turn: impl FnMut(&mut V) -> Result<Slice, E>,
 ) -> Result<Vec<Summary>, E> {
     let mut slices = vec![Vec::with_capacity(rounds); variants.len()];
     for round in 0..=rounds {
+        look()?;
         for (variant, slices) in variants.iter_mut().zip(&mut slices) {
             let slice = turn(variant)?;
             if round > 0 {
@@ -122,14 +124,30 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_fails_ends_the_rounds() {
+        let (mut looks, mut turns) = (0, 0);
+        let look = || {
+            looks += 1;
+            if looks == 3 { Err("a compiler") } else { Ok(()) }
+        };
+        let turn = |_: &mut char| {
+            turns += 1;
+            Ok(Slice::default())
+        };
+        assert_eq!(interleave(9, &mut ['a', 'b'], look, turn), Err("a compiler"));
+        assert_eq!((looks, turns), (3, 4));
+    }
+
+    #[test]
     fn variants_take_turns_and_the_first_round_does_not_count() {
         let mut turns = String::new();
         let mut variants = ['a', 'b'];
-        let summaries = interleave(2, &mut variants, |variant| {
+        let turn = |variant: &mut char| {
             turns.push(*variant);
             let operations = if turns.len() <= 2 { 1_000_000 } else { 10 };
             Ok::<_, std::convert::Infallible>(Slice { operations, elapsed: Duration::from_secs(1), ..Slice::default() })
-        });
+        };
+        let summaries = interleave(2, &mut variants, || Ok(()), turn);
         let Ok(summaries) = summaries;
         assert_eq!((turns.as_str(), summaries.len()), ("ababab", 2));
         assert!(summaries.iter().all(|summary| summary.rate == 10.0), "{summaries:?}");

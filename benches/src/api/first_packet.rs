@@ -33,6 +33,7 @@ struct Times {
 pub(super) fn measure(effort: &Effort, report: &mut Report, scenes: &[Scene; 2]) -> anyhow::Result<()> {
     let mut times = [Times::default(), Times::default()];
     for round in 0..=effort.rounds {
+        effort.look()?;
         for (scene, times) in scenes.iter().zip(&mut times) {
             let measured = turn(scene, effort.choose(20, 10))?;
             // The first round warms up.

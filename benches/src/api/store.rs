@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::etcd::Etcd;
 use crate::effort::Effort;
 use crate::machine;
-use crate::protocol::{Slice, Summary, interleave};
+use crate::protocol::{Slice, Summary};
 use crate::report::{Report, Row, figure};
 
 /// A Service or an EndpointSlice of a few endpoints is about as long.
@@ -49,7 +49,8 @@ pub(super) fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()
         variants.push(Variant::Etcd(etcd, MANY));
     }
     let mut keys = 0;
-    let summaries = interleave(effort.rounds, &mut variants, |variant| variant.turn(effort, &runtime, &mut keys))?;
+    let summaries =
+        effort.interleave(effort.rounds, &mut variants, |variant| variant.turn(effort, &runtime, &mut keys))?;
     add(report, &summaries);
     Ok(())
 }

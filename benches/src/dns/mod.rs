@@ -11,7 +11,7 @@ use std::time::Duration;
 use kernel::netns::Namespace;
 
 use crate::effort::Effort;
-use crate::protocol::{Slice, Summary, interleave};
+use crate::protocol::{Slice, Summary};
 use crate::report::{Report, Row, figure};
 use load::Load;
 
@@ -50,7 +50,7 @@ pub(crate) fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()
 
 fn take_turns(effort: &Effort, variants: &mut [Variant], in_flight: usize, cpu: usize) -> anyhow::Result<Vec<Summary>> {
     let turn = |variant: &mut Variant| -> anyhow::Result<Slice> { variant.load.turn(effort.slice, in_flight, cpu) };
-    interleave(effort.rounds, variants, turn)
+    effort.interleave(effort.rounds, variants, turn)
 }
 
 fn of<'a>(variants: &[Variant], summaries: &'a [Summary], name: &str) -> Option<&'a Summary> {

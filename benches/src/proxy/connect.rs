@@ -8,12 +8,17 @@ use super::tcp::{Client, Server};
 use super::trio::{SERVERS, Trio};
 use crate::effort::Effort;
 use crate::objects::{PORT, Pair, TARGET_PORT, cluster_ip, pair};
-use crate::protocol::{Summary, interleave};
+use crate::protocol::Summary;
 use crate::random::Random;
 use crate::report::{Report, Row, figure};
 
 /// Client and server take turns on one processor: to wake another one would hide everything else.
 const CPU: usize = 0;
+
+/// Among how many Services, few to many.
+const SIZES: [usize; 3] = [10, 1_000, 10_000];
+/// kube-proxy's layout is measured among so many, which is what M3 compares with.
+const KUBE_PROXY: usize = 1_000;
 
 /// A way to the server, with namespaces of its own.
 struct Variant {
@@ -25,16 +30,17 @@ struct Variant {
 
 pub(super) fn measure(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let mut variants = vec![direct()?];
-    for services in [10, 1_000, 10_000] {
+    for services in SIZES {
         variants.push(through_services(services)?);
     }
-    variants.extend(through_kube_proxy(1_000)?);
-    let summaries = interleave(effort.rounds, &mut variants, |variant| variant.client.turn(effort.slice))?;
+    variants.extend(through_kube_proxy(KUBE_PROXY)?);
+    let summaries = effort.interleave(effort.rounds, &mut variants, |variant| variant.client.turn(effort.slice))?;
     let (direct, others) = summaries.split_first().expect("the direct way is a variant");
     add_direct(report, direct);
     for (variant, summary) in variants.iter().skip(1).zip(others) {
         add_through(report, &variant.name, summary, direct);
     }
+    add_to_kube_proxy(report, &others[SIZES.len() - 1], others.get(SIZES.len()));
     Ok(())
 }
 
@@ -55,6 +61,20 @@ fn add_through(report: &mut Report, name: &str, summary: &Summary, direct: &Summ
     add("connect_NAME_p99", summary.p99_us, direct.p99_us, "µs");
     add("crr_NAME_rate", summary.rate, direct.rate, "/s");
     add("crr_NAME_cpu", summary.cpu_us, direct.cpu_us, "µs");
+}
+
+/// What M3 asks of a hundred thousand Services, at the most that are measured here.
+fn add_to_kube_proxy(report: &mut Report, ours: &Summary, theirs: Option<&Summary>) {
+    let largest = SIZES[SIZES.len() - 1];
+    let (name, unit) = (format!("connect_{largest}_to_kube_proxy_{KUBE_PROXY}"), "× kube-proxy's layout");
+    let row = match theirs {
+        Some(theirs) => {
+            let against = format!("{} to {} µs", figure(ours.p50_us), figure(theirs.p50_us));
+            Row::new(name, ours.p50_us / theirs.p50_us, unit).against(against)
+        }
+        None => Row::missing(name, unit, "no nft"),
+    };
+    report.add(row.at_most("M3", 1.0));
 }
 
 fn variant(name: String, trio: Trio, targets: Vec<SocketAddr>) -> anyhow::Result<Variant> {

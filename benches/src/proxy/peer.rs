@@ -9,15 +9,14 @@ use kernel::netns::Namespace;
 
 use super::kube_proxy;
 use crate::machine::installed;
-use crate::objects::{Pair, pairs};
+use crate::objects::Pair;
 
-/// How long it takes to load the layout for so many Services; none without `nft`.
-pub(super) fn load(services: usize, endpoints: usize) -> anyhow::Result<Option<Duration>> {
-    let namespace = Namespace::create()?;
-    load_into(&namespace, &pairs(services, endpoints))
+/// Whether there is an `nft` to load it.
+pub(super) fn is_installed() -> bool {
+    installed("nft").is_some()
 }
 
-/// Loads the layout for these Services into a namespace.
+/// Loads the layout for these Services into a namespace; says how long that took, or none without `nft`.
 pub(super) fn load_into(namespace: &Namespace, pairs: &[Pair]) -> anyhow::Result<Option<Duration>> {
     let Some(nft) = installed("nft") else { return Ok(None) };
     let text = kube_proxy::layout(pairs);
