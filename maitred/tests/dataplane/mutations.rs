@@ -13,15 +13,16 @@ use nft::{Image, Options};
 use proxy::Dataplane;
 use serde_json::json;
 
-use crate::judge::judge;
+use crate::judge::{PATIENCE, judge};
 use crate::objects::{cluster_ip, exposed, external_ip, policies, service, slices, with};
 use crate::probe::Question;
 use crate::reach::reach;
 use crate::scene::{Asker, Node, Scene, chain, config, program, unassigned};
 use crate::wire::{attributes, messages};
 
-/// What is wrong is often silent, and waited for.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// What is wrong is often silent, and not worth a long wait. Where nothing is wrong an answer gets all the time it needs: the
+/// first one waits for neighbours to be found, and a lost solicitation is sent again after a second.
+const HASTE: Duration = Duration::from_millis(700);
 
 /// Services that show every part of a Model.
 fn showcase(scene: &Scene) -> Node {
@@ -67,18 +68,18 @@ fn questions(scene: &Scene, node: &Node) -> Vec<Question> {
 }
 
 /// How packets differ from what is intended.
-fn disagreements(scene: &Scene, node: &Node, questions: &[Question]) -> Vec<String> {
-    let mut found = judge(scene, node, questions, PATIENCE).disagreements;
-    found.extend(reach(scene, node, &choices()));
+fn disagreements(scene: &Scene, node: &Node, questions: &[Question], patience: Duration) -> Vec<String> {
+    let mut found = judge(scene, node, questions, patience).disagreements;
+    found.extend(reach(scene, node, &choices(patience)));
     found
 }
 
 /// Where all endpoints have to be reached: for near clients three of Service 1, for far clients the two of Service 8 that are
 /// local. Neither's clients stay with one.
-fn choices() -> Vec<Question> {
+fn choices(patience: Duration) -> Vec<Question> {
     let by = |family| {
         [(Asker::LocalPod, cluster_ip(1, family)), (Asker::Outside, external_ip(8, family))].map(|(asker, address)| {
-            Question { asker, protocol: Protocol::Tcp, to: SocketAddr::new(address, 80), patience: PATIENCE }
+            Question { asker, protocol: Protocol::Tcp, to: SocketAddr::new(address, 80), patience }
         })
     };
     Family::ALL.map(by).concat()
@@ -160,7 +161,7 @@ fn mistakes_of_intent_are_noticed_by_packets_and_by_the_model_that_is_read_back(
         let scene = Scene::new();
         let mut node = showcase(&scene);
         let questions = questions(&scene, &node);
-        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "without a mistake");
+        assert_eq!(disagreements(&scene, &node, &questions, PATIENCE), Vec::<String>::new(), "without a mistake");
         let intended = Family::ALL.map(|family| node.model(family).clone());
         let mut there = intended.clone();
         for (name, plant) in MISTAKES {
@@ -169,14 +170,14 @@ fn mistakes_of_intent_are_noticed_by_packets_and_by_the_model_that_is_read_back(
             let changes = [0, 1].map(|at| Change::between(&there[at], &wrong[at]));
             program(&mut node.dataplane, &changes).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
             there = wrong;
-            let found = disagreements(&scene, &node, &questions);
+            let found = disagreements(&scene, &node, &questions, HASTE);
             println!("{name}: {} disagreements", found.len());
             assert!(!found.is_empty(), "{name}: no packet shows it");
             assert_ne!(node.difference(&scene), "", "{name}: the Model that is read back doesn't show it");
         }
         let changes = [0, 1].map(|at| Change::between(&there[at], &intended[at]));
         program(&mut node.dataplane, &changes).unwrap();
-        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "after the mistakes");
+        assert_eq!(disagreements(&scene, &node, &questions, PATIENCE), Vec::<String>::new(), "after the mistakes");
     });
 }
 
@@ -222,19 +223,20 @@ fn slips_of_the_encoder_are_noticed_by_packets() {
         let scene = Scene::new();
         let mut node = showcase(&scene);
         let questions = questions(&scene, &node);
+        assert_eq!(disagreements(&scene, &node, &questions, PATIENCE), Vec::<String>::new(), "before the slips");
         let mut shown = BTreeMap::new();
         for slip in SLIPS {
             node.dataplane.cleanup().unwrap();
             let touched = write_all(&scene, &node, |batch, family| spoil(batch, &slip, family))
                 .unwrap_or_else(|error| panic!("{}: {error}", slip.name));
             assert!(touched > 0, "{}: there is no such element", slip.name);
-            let found = disagreements(&scene, &node, &questions);
+            let found = disagreements(&scene, &node, &questions, HASTE);
             println!("{}: {touched} elements, {} disagreements", slip.name, found.len());
             shown.insert(slip.name, found.len());
         }
         node.dataplane.cleanup().unwrap();
         write_all(&scene, &node, |_, _| 0).unwrap();
-        assert_eq!(disagreements(&scene, &node, &questions), Vec::<String>::new(), "without a slip");
+        assert_eq!(disagreements(&scene, &node, &questions, PATIENCE), Vec::<String>::new(), "without a slip");
         let unseen: Vec<_> = shown.into_iter().filter(|(_, found)| *found == 0).collect();
         assert!(unseen.is_empty(), "no packet shows {unseen:?}");
     });
@@ -252,13 +254,13 @@ fn an_endpoint_that_is_never_drawn_is_noticed_by_asking_for_all_and_by_nothing_e
             let touched = write_all(&scene, &node, |batch, _| draw_fewer(batch, prefix)).unwrap();
             assert!(touched > 0, "there is no chain that draws for {who} clients");
             assert_eq!(judge(&scene, &node, &questions, PATIENCE).disagreements, Vec::<String>::new(), "{who}");
-            let away = reach(&scene, &node, &choices());
+            let away = reach(&scene, &node, &choices(PATIENCE));
             println!("{who} clients: {touched} chains draw one fewer\n{}", away.join("\n"));
             assert_eq!(away.len(), Family::ALL.len(), "{who} clients and nobody else miss an endpoint: {away:?}");
         }
         node.dataplane.cleanup().unwrap();
         write_all(&scene, &node, |_, _| 0).unwrap();
-        assert_eq!(reach(&scene, &node, &choices()), Vec::<String>::new(), "when all are drawn");
+        assert_eq!(reach(&scene, &node, &choices(PATIENCE)), Vec::<String>::new(), "when all are drawn");
     });
 }
 
