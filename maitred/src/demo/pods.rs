@@ -11,6 +11,8 @@ use tokio::net::UnixStream;
 
 use super::scene::{PATIENCE, Scene};
 
+/// The last line of a script: what it wrote reaches its log a moment after its end reaches the API.
+const END: &str = "(end)";
 /// Where the demo's servers listen.
 const PORT: u16 = 8080;
 
@@ -103,23 +105,23 @@ impl Scene {
         self.api(move |cluster| async move { cluster.delete::<Pod>("default", &name, Some(&options)).await })
     }
 
-    /// Runs a command to its end in a Pod of its own, and returns what it wrote.
+    /// Runs a script to its end in a Pod of its own, and returns what it wrote.
     pub(crate) fn run_in_pod(&self, name: &str, script: &str) -> anyhow::Result<String> {
         let pod = json!({
             "metadata": { "name": name },
             "spec": { "restartPolicy": "Never", "containers": [{
-                "name": "main", "image": "host", "command": ["sh", "-c", script],
+                "name": "main", "image": "host", "command": ["sh", "-c", format!("{script}; echo '{END}'")],
             }] },
         });
         let created: Pod = self.api(move |cluster| async move { cluster.create("default", pod).await })?;
-        self.eventually(&format!("Pod {name} has ended"), || {
-            let phase = self.pod_object(name)?.status.phase;
-            Ok(matches!(phase.as_str(), "Succeeded" | "Failed").then_some(()))
-        })?;
         let directory = format!("default_{name}_{}/main/0.log", created.metadata.uid);
-        let log = std::fs::read_to_string(self.log_dir(self.node_of(name)?).join(directory))?;
-        // Each line begins with time, stream and tag.
-        Ok(log.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(|line| format!("{line}\n")).collect())
+        let log = self.log_dir(self.node_of(name)?).join(directory);
+        self.eventually(&format!("Pod {name} has written its last line"), || {
+            // Each line begins with time, stream and tag.
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
+            Ok(lines.split_last().filter(|(last, _)| **last == END).map(|(_, lines)| lines.join("\n")))
+        })
     }
 
     /// All Pods that run, by name.

@@ -13,10 +13,10 @@ use super::scene::PATIENCE;
 
 /// How often a waiting client tries.
 const EVERY: Duration = Duration::from_millis(1);
-/// So many attempts may wait at the same time.
-const AT_ONCE: usize = 64;
+/// So many attempts may wait at the same time: more than are begun while one waits.
+const AT_ONCE: usize = 256;
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(500);
+const ATTEMPT: Duration = Duration::from_millis(250);
 
 /// Does something while a client tries each millisecond, and returns the time from before it was done to the first
 /// outcome that is wanted.

@@ -21,6 +21,7 @@ fn s100_api_resources_lists_every_kind() {
         &["services", "svc", "v1", "true", "Service"],
     ]);
     server.kubectl("api-resources --categories=all -o name").ok("pods\nservices\n");
+    server.kubectl("api-resources --sort-by=age").refused("error: --sort-by accepts only name or kind\n");
     server
         .kubectl("api-versions")
         .ok("coordination.k8s.io/v1\ndiscovery.k8s.io/v1\nevents.k8s.io/v1\nnetworking.k8s.io/v1\nv1\n");

@@ -76,13 +76,16 @@ pub(super) fn connections(client: &lab::Namespace, to: SocketAddr, count: usize)
 }
 
 pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
-    scene.apply(include_str!("../../../../examples/empty.yaml"))?;
     let client = scene.pod("web-1")?;
+    let applied = std::time::Instant::now();
+    scene.apply(include_str!("../../../../examples/empty.yaml"))?;
+    let mut took = None;
     let mut worst = Duration::ZERO;
     let mut ok = true;
     let mut texts = Vec::new();
     for address in scene.cluster_ips("nobody", 80)? {
         until(&client, address, |outcome| *outcome == Outcome::Refused)?;
+        took.get_or_insert(applied.elapsed());
         let begun = std::time::Instant::now();
         let outcome = lab::http_get(&client, address, PATIENCE)?;
         worst = worst.max(begun.elapsed());
@@ -90,5 +93,6 @@ pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
         texts.push(format!("{} {outcome}", address.ip()));
     }
     ok &= worst < Duration::from_millis(500);
-    Ok(Seen::new(ok, format!("{}, at the latest after {:.1} ms", texts.join(", "), worst.as_secs_f64() * 1e3)))
+    let text = format!("{}, at the latest after {:.1} ms", texts.join(", "), worst.as_secs_f64() * 1e3);
+    Ok(Seen { took, ..Seen::new(ok, text) })
 }

@@ -2,26 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::Service;
 use lab::Outcome;
 use serde_json::json;
 
-use super::super::probe::until;
+use super::super::probe::{live_in, until};
 use super::super::scene::Scene;
 use super::Seen;
 use super::balancing::connections;
 
 pub(super) fn node_port(scene: &mut Scene) -> anyhow::Result<Seen> {
-    scene.apply(include_str!("../../../../examples/node-port.yaml"))?;
     let client = scene.lab.client().namespace().clone();
+    let applied = Instant::now();
+    scene.apply(include_str!("../../../../examples/node-port.yaml"))?;
+    let mut took = None;
     let mut ok = true;
     let mut asked = 0;
     let mut sources = BTreeSet::new();
     for address in node_addresses(scene) {
         let to = SocketAddr::new(address, 30080);
         until(&client, to, |outcome| outcome.pod().is_some())?;
+        took.get_or_insert(applied.elapsed());
         let tally = connections(&client, to, 60)?;
         ok &= tally.failures.is_empty() && tally.answers.len() == 3;
         sources.extend(tally.sources);
@@ -29,7 +32,7 @@ pub(super) fn node_port(scene: &mut Scene) -> anyhow::Result<Seen> {
     }
     let masqueraded = scene.lab.client().ips().iter().all(|own| !sources.contains(&own));
     let text = format!("{asked} node addresses lead to all 3 Pods; the client's address is hidden: {masqueraded}");
-    Ok(Seen::new(ok && masqueraded, text))
+    Ok(Seen { took, ..Seen::new(ok && masqueraded, text) })
 }
 
 pub(super) fn local(scene: &mut Scene) -> anyhow::Result<Seen> {
@@ -56,10 +59,14 @@ pub(super) fn load_balancer(scene: &mut Scene) -> anyhow::Result<Seen> {
     scene.apply(include_str!("../../../../examples/load-balancer.yaml"))?;
     let ingress: IpAddr = [172, 31, 0, 130].into();
     let status = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": ingress.to_string() }] } } });
-    scene.api(move |cluster| async move { cluster.patch_status::<Service>("default", "web-public", &status).await })?;
     let to = SocketAddr::new(ingress, 80);
     let client = scene.lab.client().namespace().clone();
-    until(&client, to, |outcome| outcome.pod().is_some())?;
+    let announce = || {
+        let patched = scene
+            .api(move |cluster| async move { cluster.patch_status::<Service>("default", "web-public", &status).await });
+        patched.map(drop)
+    };
+    let took = live_in(&client, to, |outcome| outcome.pod().is_some(), announce)?;
     let allowed = connections(&client, to, 30)?;
     let stranger = scene.lab.add_client(1)?;
     for range in scene.lab.config().client_routes.clone() {
@@ -69,5 +76,5 @@ pub(super) fn load_balancer(scene: &mut Scene) -> anyhow::Result<Seen> {
     }
     let refused = lab::http_get(stranger.namespace(), to, Duration::from_millis(300))?;
     let ok = allowed.failures.is_empty() && refused == Outcome::Timeout;
-    Ok(Seen::new(ok, format!("the client in range is answered, one outside of it {refused}")))
+    Ok(Seen::new(ok, format!("the client in range is answered, one outside of it {refused}")).took(took))
 }

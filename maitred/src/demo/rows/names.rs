@@ -62,16 +62,19 @@ pub(super) fn cluster_ip(scene: &mut Scene) -> anyhow::Result<Seen> {
 }
 
 pub(super) fn headless(scene: &mut Scene) -> anyhow::Result<Seen> {
+    let applied = Instant::now();
     scene.apply(include_str!("../../../../examples/names.yaml"))?;
+    let mut took = None;
     let mut ok = true;
     let mut texts = Vec::new();
     for kind in [RecordType::A, RecordType::Aaaa] {
         let expected: BTreeSet<String> = pod_addresses(scene, kind == RecordType::A)?;
         let answer = ask(scene, &format!("web-pods.{ZONE}"), kind, |answer| is(&Some(answer.clone()), &expected))?;
+        took.get_or_insert(applied.elapsed());
         ok &= is(&answer, &expected) && expected.len() == WEB.len();
         texts.push(format!("{kind:?} {}", shown(&answer)));
     }
-    Ok(Seen::new(ok, texts.join(", ")))
+    Ok(Seen { took, ..Seen::new(ok, texts.join(", ")) })
 }
 
 fn pod_addresses(scene: &Scene, v4: bool) -> anyhow::Result<BTreeSet<String>> {
