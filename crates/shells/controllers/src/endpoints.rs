@@ -30,6 +30,9 @@ const BATCH: usize = 4096;
 /// The pause after a failure, doubling up to a limit. A Service is never given up (S-216).
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
 
+/// The same after a conflict: the cache shows the other write in a moment, most often our own of the Endpoints.
+const CONFLICT: Duration = Duration::from_millis(1);
+
 /// Something that a Service waited for is over.
 enum Over {
     /// Its writes.
@@ -194,9 +197,11 @@ impl Controller {
     fn pause(&mut self, key: Key, error: &cluster::RequestError) {
         let failures = self.failures.entry(key.clone()).or_default();
         *failures += 1;
-        let pause = (RETRY.0 * 2u32.saturating_pow((*failures - 1).min(16))).min(RETRY.1);
+        let conflict = error.code() == Some(409);
+        let first = if conflict { CONFLICT } else { RETRY.0 };
+        let pause = (first * 2u32.saturating_pow((*failures - 1).min(16))).min(RETRY.1);
         let service = format!("{}/{}", key.0, key.1);
-        if error.code() == Some(409) {
+        if conflict {
             tracing::debug!(service, %error, "the slices were changed by somebody else; planning anew");
         } else {
             tracing::warn!(service, error = runloop::chain(error), "endpoints could not be written; trying again");
