@@ -19,6 +19,8 @@ fn every_check_of_the_demo_holds() {
     }
     assert!(checks.iter().all(|check| check["ok"] == true), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(checks.len(), 20);
+    let untimed: Vec<&Value> = checks.iter().filter(|check| check["ms"].as_f64().is_none()).collect();
+    assert!(untimed.is_empty(), "each check says how long its write took to arrive: {untimed:?}");
     assert!(output.status.success());
     assert!(said["elapsed_ms"].as_f64().is_some());
 }

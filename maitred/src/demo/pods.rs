@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use api::Pod;
@@ -77,10 +78,21 @@ impl Scene {
     /// Has a Pod's server say whether it is ready; its readiness probe finds out within a second.
     pub(crate) fn set_ready(&self, pod: &str, ready: bool) -> anyhow::Result<()> {
         let path = if ready { "/readiness/on" } else { "/readiness/off" };
-        let inside = self.pod(pod)?;
-        let answer = inside.run(|| post(path))??;
-        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "{pod} answered {answer:?}");
+        let (status, _) = self.pod(pod)?.run(|| ask("POST", path))??;
+        anyhow::ensure!(status.starts_with("HTTP/1.1 200"), "{pod} answered {status:?}");
         Ok(())
+    }
+
+    /// When the first readiness probe since `set_ready` came in, which is before the agent writes its result to the API.
+    pub(crate) fn heard(&self, pod: &str) -> anyhow::Result<Instant> {
+        let inside = self.pod(pod)?;
+        self.eventually(&format!("a probe of {pod}"), || {
+            let now = Instant::now();
+            let (_, body) = inside.run(|| ask("GET", "/readiness/heard"))??;
+            let answer: lab::Answer = serde_json::from_str(&body)?;
+            let ago = answer.echo.parse().ok().map(Duration::from_micros);
+            Ok(ago.map(|ago| now.checked_sub(ago).unwrap_or(now)))
+        })
     }
 
     /// Waits until the API shows a Pod as ready.
@@ -135,14 +147,15 @@ impl Scene {
     }
 }
 
-/// A request without a body to the server of this network; its status line.
-fn post(path: &str) -> std::io::Result<String> {
-    use std::io::{BufRead, BufReader, Write};
+/// A request without a body to the server of this network; its status line and its body.
+fn ask(method: &str, path: &str) -> std::io::Result<(String, String)> {
+    use std::io::{Read, Write};
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT);
     let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("POST {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(line)
+    stream.write_all(format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    Ok((head.lines().next().unwrap_or_default().to_owned(), body.to_owned()))
 }

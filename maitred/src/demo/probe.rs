@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -27,6 +28,16 @@ pub(crate) fn live_in(
     done: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<Duration> {
     let begun = Instant::now();
+    Ok(live_at(client, to, wanted, done)?.saturating_duration_since(begun))
+}
+
+/// The same; returns when the first outcome that is wanted came.
+pub(crate) fn live_at(
+    client: &Namespace,
+    to: SocketAddr,
+    wanted: impl Fn(&Outcome) -> bool + Sync,
+    done: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Instant> {
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (wanted, ended) = (&wanted, &ended);
@@ -37,7 +48,7 @@ pub(crate) fn live_in(
         }
         let seen = waiting.join().expect("the client does not panic");
         result?;
-        Ok(seen?.context("it did not come to be in 5 s")?.saturating_duration_since(begun))
+        seen?.with_context(|| format!("it did not come to be in {} s", PATIENCE.as_secs()))
     })
 }
 
@@ -47,7 +58,7 @@ pub(crate) fn until(
     to: SocketAddr,
     wanted: impl Fn(&Outcome) -> bool + Sync,
 ) -> anyhow::Result<()> {
-    live_in(client, to, wanted, || Ok(())).map(drop)
+    live_at(client, to, wanted, || Ok(())).map(drop)
 }
 
 fn wait_for(
@@ -80,20 +91,23 @@ fn wait_for(
     })?
 }
 
-/// Waits until only these Pods have answered so many attempts in a row.
+/// Waits until only these Pods have answered so many attempts in a row; returns when the first of the row was answered.
+/// By chance that may be a few attempts before the others were out of the choice.
 pub(crate) fn settled(
     client: &Namespace,
     to: SocketAddr,
     pods: &BTreeSet<&str>,
     in_a_row: usize,
-) -> anyhow::Result<()> {
-    let row = std::sync::atomic::AtomicUsize::new(0);
+) -> anyhow::Result<Instant> {
+    let row = Mutex::new((0, Instant::now()));
     until(client, to, |outcome| {
-        if outcome.pod().is_some_and(|pod| pods.contains(pod)) {
-            row.fetch_add(1, Ordering::Relaxed) + 1 >= in_a_row
-        } else {
-            row.store(0, Ordering::Relaxed);
-            false
+        let mut row = row.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome.pod().is_some_and(|pod| pods.contains(pod)) {
+            true if row.0 == 0 => *row = (1, Instant::now()),
+            true => row.0 += 1,
+            false => row.0 = 0,
         }
-    })
+        row.0 >= in_a_row
+    })?;
+    Ok(row.into_inner().unwrap_or_else(PoisonError::into_inner).1)
 }

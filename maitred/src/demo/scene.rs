@@ -12,7 +12,7 @@ use cluster::Cluster;
 use http::Method;
 use kernel::netns::NamespaceRuntime;
 use lab::{Lab, LabConfig, Program};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ending;
 use super::program::Reachable;
@@ -147,6 +147,22 @@ impl Scene {
             })?;
         }
         Ok(())
+    }
+
+    /// Creates a Service that leads to the Pods of `web`; returns where it is reached.
+    pub(crate) fn create_service(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let service = json!({
+            "metadata": { "name": name },
+            "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": "http" }] },
+        });
+        self.api(move |cluster| async move { cluster.create::<Service>("default", service).await })?;
+        self.cluster_ip(name, 80)
+    }
+
+    /// Merges a patch into a Service.
+    pub(crate) fn patch_service(&self, name: &str, patch: Value) -> anyhow::Result<()> {
+        let name = name.to_owned();
+        self.api(move |cluster| async move { cluster.patch::<Service>("default", &name, &patch).await }).map(drop)
     }
 
     /// A Service as it is now.

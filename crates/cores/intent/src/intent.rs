@@ -16,6 +16,7 @@ use model::{Change, Family, Frontend, Model};
 use crate::candidates::candidates;
 use crate::claims::Claims;
 use crate::here::{Here, host_name};
+use crate::stale::Answering;
 use crate::{Config, Detector, Event, Problem, ServiceKey};
 
 /// Services whose label has another value than ours belong to another proxy (S-300).
@@ -37,8 +38,6 @@ pub struct Intent {
     sides: [Side; 2],
     /// The Services that something happened to since the Models were computed.
     touched: BTreeSet<Arc<ServiceKey>>,
-    /// Whether a Service with a UDP port was among those that were computed (S-330).
-    udp_touched: bool,
 }
 
 /// A Service with its slices. Slices may come first, and may outlive it.
@@ -53,9 +52,10 @@ struct Known {
 
 /// One family's Model, and who wants what in it.
 #[derive(Debug)]
-struct Side {
+pub(crate) struct Side {
     model: Model,
     claims: Claims,
+    pub(crate) answering: Answering,
 }
 
 impl Intent {
@@ -69,9 +69,8 @@ impl Intent {
             service_cidrs: BTreeMap::new(),
             services: BTreeMap::new(),
             slice_owners: BTreeMap::new(),
-            sides: Family::ALL.map(|family| Side { model: Model::empty(family), claims: Claims::default() }),
+            sides: Family::ALL.map(Side::empty),
             touched: BTreeSet::new(),
-            udp_touched: false,
         }
     }
 
@@ -109,20 +108,13 @@ impl Intent {
         for key in &touched {
             self.note_problems(key);
         }
-        let udp = |change: &Change| change.frontends.keys().any(|frontend| frontend.protocol == model::Protocol::Udp);
-        self.udp_touched |= changes.iter().any(udp) || touched.iter().any(|key| self.has_udp_port(key));
         changes
     }
 
-    /// Whether endpoints of a Service with a UDP port may have changed since the last call: whoever programs the kernel
-    /// has to look for stale flows then (S-330).
-    pub fn take_udp_touched(&mut self) -> bool {
-        std::mem::take(&mut self.udp_touched)
-    }
-
-    fn has_udp_port(&self, key: &ServiceKey) -> bool {
-        let service = self.services.get(key).and_then(|known| known.service.as_ref());
-        service.is_some_and(|service| service.spec.ports.iter().any(|port| port.protocol == api::Protocol::Udp))
+    /// Whether UDP flows may have become stale since the last call, IPv4 and IPv6: whoever programs the kernel has to look
+    /// for them then (S-330).
+    pub fn take_udp_touched(&mut self) -> [bool; 2] {
+        Family::ALL.map(|family| self.side_mut(family).answering.take_touched())
     }
 
     /// Whether local Pods are to be known by the node's Pod ranges, and it has none yet (S-322).
@@ -150,14 +142,11 @@ impl Intent {
     /// established UDP flow to one of them is kept, to any other it is cut (S-330). An endpoint that is published
     /// although it isn't ready counts: new flows are led to it.
     pub fn serving(&self, family: Family, frontend: &Frontend) -> BTreeSet<SocketAddr> {
-        let candidates =
-            self.winner(family, *frontend).map_or(Vec::new(), |key| self.candidates(key, family, frontend));
-        candidates.iter().filter(|one| one.serving || one.ready).map(|one| one.endpoint.socket()).collect()
-    }
-
-    /// Whether this endpoint answers for this frontend. To ask for many endpoints, take [`Intent::serving`] once.
-    pub fn is_serving(&self, frontend: &Frontend, endpoint: SocketAddr) -> bool {
-        self.serving(Family::of(endpoint.ip()), frontend).contains(&endpoint)
+        self.candidates(family, frontend)
+            .iter()
+            .filter(|one| one.serving || one.ready)
+            .map(|one| one.endpoint.socket())
+            .collect()
     }
 
     /// How many addresses on this node have a ready endpoint of this Service: the answer of its health check port
@@ -229,12 +218,18 @@ impl Intent {
         self.services.entry(Arc::clone(key)).or_default()
     }
 
-    fn side(&self, family: Family) -> &Side {
+    pub(crate) fn side(&self, family: Family) -> &Side {
         &self.sides[index(family)]
     }
 
     fn side_mut(&mut self, family: Family) -> &mut Side {
         &mut self.sides[index(family)]
+    }
+}
+
+impl Side {
+    fn empty(family: Family) -> Side {
+        Side { model: Model::empty(family), claims: Claims::default(), answering: Answering::default() }
     }
 }
 

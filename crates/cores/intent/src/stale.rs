@@ -1,11 +1,12 @@
 //! Which UDP flows are stale: the kernel remembers where a flow goes, and has to be told when that is wrong (S-330).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use model::{Destination, Family, Frontend, Protocol};
 
-use crate::Intent;
+use crate::{Intent, ServiceKey};
 
 /// A UDP flow as connection tracking holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +17,70 @@ pub struct UdpFlow {
     pub answered_by: SocketAddr,
 }
 
+/// Who answers for each UDP frontend of one family, and whether flows may have become stale by a change of it.
+#[derive(Debug, Default)]
+pub(crate) struct Answering {
+    /// Sorted. A frontend that nobody answers for is here too.
+    by_frontend: BTreeMap<Frontend, Arc<[SocketAddr]>>,
+    touched: bool,
+}
+
+impl Answering {
+    /// Notes who answers for a frontend from now on; `None` if it is one no longer. Only a new frontend, one that somebody
+    /// answers for at last (S-331), and one that lost an endpoint can have stale flows: those to the others still go where
+    /// they may go.
+    pub(crate) fn set(&mut self, frontend: Frontend, next: Option<Arc<[SocketAddr]>>) {
+        let Some(next) = next else {
+            self.by_frontend.remove(&frontend);
+            // Where an address of the node is no longer one of its own, it is a node port's.
+            self.touched |= self.by_frontend.contains_key(&Frontend { destination: Destination::Node, ..frontend });
+            return;
+        };
+        self.touched |= match self.by_frontend.get(&frontend) {
+            None => true,
+            Some(before) if before.is_empty() => !next.is_empty(),
+            Some(before) => before.iter().any(|endpoint| next.binary_search(endpoint).is_err()),
+        };
+        self.by_frontend.insert(frontend, next);
+    }
+
+    /// Flows to addresses that meant nothing before may be flows to a node port now (S-319).
+    pub(crate) fn doubt(&mut self) {
+        self.touched = true;
+    }
+
+    pub(crate) fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
+    fn answers(&self, frontend: &Frontend, endpoint: SocketAddr) -> bool {
+        self.by_frontend.get(frontend).is_some_and(|endpoints| endpoints.binary_search(&endpoint).is_ok())
+    }
+}
+
+/// Who answers at the ports of Services: frontends of one port share it.
+#[derive(Default)]
+pub(crate) struct Answers(BTreeMap<(Arc<ServiceKey>, u16), Arc<[SocketAddr]>>);
+
+impl Answers {
+    pub(crate) fn at(&mut self, intent: &Intent, family: Family, frontend: &Frontend) -> Arc<[SocketAddr]> {
+        let Some((key, port)) = intent.answered_at(family, frontend) else { return Arc::default() };
+        let port = port.port;
+        let serving = || intent.serving(family, frontend).into_iter().collect();
+        Arc::clone(self.0.entry((Arc::clone(key), port)).or_insert_with(serving))
+    }
+}
+
 impl Intent {
     /// The positions of flows that go to a frontend of ours and are answered by somebody who does not serve it. Traffic
     /// policy, topology and termination do not matter: an endpoint that still serves keeps its flows.
     pub fn stale(&self, flows: &[UdpFlow]) -> Vec<usize> {
-        let mut serving: HashMap<Frontend, BTreeSet<SocketAddr>> = HashMap::new();
-        let is_stale = |flow: &UdpFlow, serving: &mut HashMap<Frontend, BTreeSet<SocketAddr>>| {
-            let Some(frontend) = self.udp_frontend(flow.destination) else { return false };
-            let family = Family::of(flow.destination.ip());
-            let endpoints = serving.entry(frontend).or_insert_with(|| self.serving(family, &frontend));
-            !endpoints.contains(&flow.answered_by)
+        let is_stale = |flow: &UdpFlow| {
+            let answering = &self.side(Family::of(flow.destination.ip())).answering;
+            let frontend = self.udp_frontend(flow.destination);
+            frontend.is_some_and(|frontend| !answering.answers(&frontend, flow.answered_by))
         };
-        let stale = flows.iter().enumerate().filter(|(_, flow)| is_stale(flow, &mut serving));
-        stale.map(|(position, _)| position).collect()
+        flows.iter().enumerate().filter(|(_, flow)| is_stale(flow)).map(|(position, _)| position).collect()
     }
 
     /// The frontend that a destination is: a virtual address first, then a node port of an accepted address (S-319).

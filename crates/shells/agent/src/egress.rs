@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use api::Node;
 use ipnet::IpNet;
 use kernel::netlink::NetlinkError;
-use kernel::nfnetlink::{BatchError, NfSocket};
+use kernel::nfnetlink::{BatchError, NfSocket, NftablesWatch};
 use model::Family;
 
 use crate::routes::internal_addresses;
@@ -15,6 +15,7 @@ use crate::routes::internal_addresses;
 #[derive(Debug)]
 pub(crate) struct Masquerade {
     socket: NfSocket,
+    watch: NftablesWatch,
     /// What the kernel was told last, by family.
     written: [Option<nft::Egress>; 2],
 }
@@ -22,12 +23,20 @@ pub(crate) struct Masquerade {
 impl Masquerade {
     /// In the caller's network namespace.
     pub(crate) fn open() -> Result<Masquerade, NetlinkError> {
-        Ok(Masquerade { socket: NfSocket::open()?, written: [None, None] })
+        Ok(Masquerade {
+            socket: NfSocket::open()?,
+            watch: NftablesWatch::open(nft::EGRESS_TABLE)?,
+            written: [None, None],
+        })
     }
 
-    /// Has the next [`Masquerade::apply`] write everything: somebody may have removed it.
-    pub(crate) fn forget(&mut self) {
-        self.written = [None, None];
+    /// Has the next [`Masquerade::apply`] write everything if somebody else has changed the tables. Otherwise nothing is
+    /// written: each commit disturbs whoever else is about to write rules.
+    pub(crate) fn doubt(&mut self) {
+        let own = self.socket.port().map(|port| [port]);
+        if !own.and_then(|own| self.watch.was_changed_by_others(&own)).is_ok_and(|changed| !changed) {
+            self.written = [None, None];
+        }
     }
 
     /// Writes what differs from what was written last.

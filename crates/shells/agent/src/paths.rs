@@ -98,6 +98,6 @@ impl Paths {
     /// Has the next update look at the machine anew, whatever was applied last.
     pub(crate) fn forget(&mut self) {
         self.routes = None;
-        self.masquerade.forget();
+        self.masquerade.doubt();
     }
 }

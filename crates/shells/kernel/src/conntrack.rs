@@ -31,8 +31,9 @@ const FILTER_ORIGINAL_FLAGS: u16 = 1;
 const FILTER_PROTOCOL: u32 = 1 << 3;
 const TUPLE_PROTOCOL: u16 = 2;
 const PROTOCOL_NUMBER: u16 = 1;
-/// Deletions that are sent at once.
-const DELETIONS: usize = 500;
+/// Deletions that are sent at once. Each is acknowledged, and so many answers fit into the smallest receive buffer that a
+/// machine gives to those who may not ask for more (`net.core.rmem_max`).
+const DELETIONS: usize = 100;
 
 /// The addresses of one direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -145,6 +145,19 @@ impl NftablesWatch {
             }
         }
     }
+
+    /// Whether somebody else has changed the table, or may have, since it was asked last. Doesn't wait.
+    pub fn was_changed_by_others(&mut self, own_ports: &[u32]) -> Result<bool, NetlinkError> {
+        let mut changed = false;
+        loop {
+            match self.socket.wait(Duration::ZERO) {
+                Ok(None) => return Ok(changed),
+                Ok(Some(datagram)) => changed |= is_foreign(datagram, &self.table, own_ports),
+                Err(failure) if failure.errno() == Some(libc::ENOBUFS) => changed = true,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
 }
 
 /// Every message of nf_tables but that of a new generation names its table first.

@@ -16,7 +16,7 @@ pub struct Answer {
     pub client: SocketAddr,
     /// The server's own address as it sees it.
     pub server: SocketAddr,
-    /// What the client had sent (over UDP and lines of TCP; empty for HTTP).
+    /// What the client had sent (over UDP and lines of TCP); for HTTP what it asked for, mostly nothing.
     pub echo: String,
 }
 

@@ -3,13 +3,14 @@
 //! On one port, over TCP and UDP and every address of the host: each TCP line and each datagram is answered by a line
 //! of JSON ([`Answer`]); a line that is an HTTP request is answered by an HTTP response with that line as body. The
 //! sockets are made on the host; tasks of one runtime of this process serve all servers of all labs. As the program of a
-//! Pod ([`echo`]) it also has a readiness that others can turn: `GET /readiness` is answered by 200 or 503, and
-//! `POST /readiness/off` and `/on` decide which.
+//! Pod ([`echo`]) it also has a readiness that others can turn: `GET /readiness` is answered by 200 or 503,
+//! `POST /readiness/off` and `/on` decide which, and `GET /readiness/heard` says how many microseconds ago the first
+//! probe since then was answered (404: none was).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -97,12 +98,24 @@ type Sockets = (std::net::TcpListener, std::net::UdpSocket);
 /// Who a server is, and whether it is ready.
 struct Identity {
     name: String,
-    ready: AtomicBool,
+    readiness: Mutex<Readiness>,
+}
+
+struct Readiness {
+    is_on: bool,
+    /// When the first probe since it was turned came in.
+    heard: Option<Instant>,
+}
+
+impl Readiness {
+    fn turned(is_on: bool) -> Readiness {
+        Readiness { is_on, heard: None }
+    }
 }
 
 /// Starts the tasks that serve these sockets; they end when the set is dropped.
 fn serve(sockets: Vec<Sockets>, name: String) -> io::Result<JoinSet<()>> {
-    let identity = Arc::new(Identity { name, ready: AtomicBool::new(true) });
+    let identity = Arc::new(Identity { name, readiness: Mutex::new(Readiness::turned(true)) });
     let mut services = JoinSet::new();
     for (listener, datagrams) in sockets {
         let (listener, datagrams) = (TcpListener::from_std(listener)?, UdpSocket::from_std(datagrams)?);
@@ -174,8 +187,7 @@ async fn serve_connection(stream: TcpStream, client: SocketAddr, identity: Arc<I
                 }
             }
         }
-        let status = if is_http { identity.status(&line) } else { OK };
-        let echo = if is_http { String::new() } else { line };
+        let (status, echo) = if is_http { identity.answer(&line) } else { (OK, line) };
         let body = render(&Answer { pod: identity.name.clone(), client, server, echo });
         let reply = if is_http { http_response(status, &body) } else { body };
         writer.write_all(reply.as_bytes()).await?;
@@ -213,18 +225,49 @@ fn render(answer: &Answer) -> String {
 const OK: &str = "200 OK";
 
 impl Identity {
-    /// The status that a request line is answered with.
-    fn status(&self, line: &str) -> &'static str {
+    /// The status and the text that a request line is answered with.
+    fn answer(&self, line: &str) -> (&'static str, String) {
+        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["POST", "/readiness/on", _] => self.ready.store(true, Ordering::Relaxed),
-            ["POST", "/readiness/off", _] => self.ready.store(false, Ordering::Relaxed),
-            ["GET", "/readiness", _] if !self.ready.load(Ordering::Relaxed) => return "503 Service Unavailable",
+            ["POST", "/readiness/on", _] => *readiness = Readiness::turned(true),
+            ["POST", "/readiness/off", _] => *readiness = Readiness::turned(false),
+            ["GET", "/readiness", _] => {
+                readiness.heard.get_or_insert_with(Instant::now);
+                if !readiness.is_on {
+                    return ("503 Service Unavailable", String::new());
+                }
+            }
+            ["GET", "/readiness/heard", _] => match readiness.heard {
+                Some(heard) => return (OK, heard.elapsed().as_micros().to_string()),
+                None => return ("404 Not Found", String::new()),
+            },
             _ => {}
         }
-        OK
+        (OK, String::new())
     }
 }
 
 fn http_response(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_probe_since_readiness_was_turned_is_remembered() {
+        let server = Identity { name: "web-0".to_owned(), readiness: Mutex::new(Readiness::turned(true)) };
+        let status = |line: &str| server.answer(&format!("{line} HTTP/1.1")).0;
+        assert_eq!(status("GET /readiness"), OK);
+        assert_eq!(status("GET /readiness/heard"), OK);
+        assert_eq!(status("POST /readiness/off"), OK);
+        assert_eq!(status("GET /readiness/heard"), "404 Not Found");
+        assert_eq!(status("GET /readiness"), "503 Service Unavailable");
+        let (_, first) = server.answer("GET /readiness/heard HTTP/1.1");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        assert_eq!(status("GET /readiness"), "503 Service Unavailable");
+        let (_, later) = server.answer("GET /readiness/heard HTTP/1.1");
+        assert!(later.parse::<u64>().expect("a number") > first.parse::<u64>().expect("a number"));
+    }
 }

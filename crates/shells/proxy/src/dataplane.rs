@@ -72,4 +72,6 @@ pub struct DataplaneError {
     pub action: String,
     /// What the kernel said.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// Whether only time is to blame: somebody else wrote between observation and write. Observed anew, it may succeed.
+    pub outdated: bool,
 }

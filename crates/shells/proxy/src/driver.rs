@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::feed::{self, Input};
-use crate::flows::Flows;
+use crate::flows::{Answer, Flows};
 use crate::gate::Gate;
 use crate::problems::{self, Report};
 use crate::side::Side;
@@ -47,6 +47,7 @@ pub fn start(
     let flows = Flows::open().map_err(|source| DataplaneError {
         action: "connection tracking cannot be reached: the process needs CAP_NET_ADMIN".to_owned(),
         source: Box::new(source),
+        outdated: false,
     })?;
     let foreign = foreign_changes(dataplane.as_ref())?;
     let inputs = feed::follow(cluster, &config.node_name);
@@ -114,6 +115,13 @@ impl Driver {
             tokio::select! {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 Some(()) = foreign.recv() => self.sides.iter_mut().for_each(Side::doubt),
+                answer = self.flows.answer() => match answer {
+                    Some(answer) => {
+                        self.looked(answer);
+                        continue;
+                    }
+                    None => return tracing::error!("the thread that looks for stale UDP flows has ended"),
+                },
                 () = tokio::time::sleep_until(wake) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -162,9 +170,9 @@ impl Driver {
         let changes = self.intent.take_changes();
         let udp = self.intent.take_udp_touched();
         let mut applied = Applied::default();
-        for (side, change) in self.sides.iter_mut().zip(changes) {
+        for ((side, change), udp) in self.sides.iter_mut().zip(changes).zip(udp) {
             applied = applied.and(side.reconcile(&self.intent, change, udp, self.dataplane.as_mut(), now));
-            side.forget_stale_flows(&self.intent, &mut self.flows);
+            side.look_for_stale_flows(&self.flows);
         }
         if applied.messages > 0 {
             tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
@@ -184,6 +192,13 @@ impl Driver {
         });
     }
 
+    fn looked(&mut self, answer: Answer) {
+        match answer {
+            Answer::Listed(family, listed) => self.sides[index(family)].looked(&self.intent, listed, &self.flows),
+            Answer::NotForgotten(family, error) => self.sides[index(family)].not_forgotten(&error),
+        }
+    }
+
     /// Gathering the problems walks all objects, so it is not part of every change.
     fn tell(&mut self) {
         let of_objects = self.intent.problems().into_iter().map(Report::Problem);
@@ -194,6 +209,11 @@ impl Driver {
         self.problems.send_replace(of_objects.chain(unserved).collect());
         self.tell_at = None;
     }
+}
+
+/// Where a family's side is.
+fn index(family: Family) -> usize {
+    usize::from(family == Family::V6)
 }
 
 /// All addresses of the host's interfaces.

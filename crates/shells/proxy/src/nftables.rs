@@ -28,7 +28,7 @@ pub struct Nftables {
 struct Table {
     /// What it holds, once it has been observed.
     image: Option<Image>,
-    /// At which generation of the ruleset that was, until the first write after it: anybody's later commits are no
+    /// At which generation of the ruleset that was, until the first `apply` after it: anybody's later commits are no
     /// business of an increment.
     read_at: Option<u32>,
     /// A set turned out to be full, so the table is to be written anew.
@@ -140,7 +140,11 @@ impl Dataplane for Nftables {
         };
         let table = &mut self.tables[index(family)];
         match &result {
-            Ok(_) => table.outgrown = false,
+            Ok(_) => {
+                // Also where nothing was to be written: whoever commits from now on changes nothing of ours.
+                table.read_at = None;
+                table.outgrown = false;
+            }
             Err(refusal) => {
                 table.image = None;
                 table.outgrown |= refusal.is_full();
@@ -189,7 +193,8 @@ impl Refusal {
             );
         }
         let text = self.step.as_deref().and_then(|text| text.lines().next()).unwrap_or("a transaction").to_owned();
-        failed(&format!("program `{text}`"), self.source)
+        let outdated = self.source.source.is_stale_generation();
+        DataplaneError { outdated, ..failed(&format!("program `{text}`"), self.source) }
     }
 }
 
@@ -210,5 +215,5 @@ fn index(family: Family) -> usize {
 }
 
 fn failed(action: &str, source: impl std::error::Error + Send + Sync + 'static) -> DataplaneError {
-    DataplaneError { action: action.to_owned(), source: Box::new(source) }
+    DataplaneError { action: action.to_owned(), source: Box::new(source), outdated: false }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use intent::Intent;
-use model::{Change, Family};
+use kernel::conntrack::ConntrackEntry;
+use kernel::netlink::NetlinkError;
+use model::{Change, Family, Frontend, Protocol};
 use tokio::time::Instant;
 
 use crate::flows::Flows;
@@ -14,6 +16,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// A family whose failures come so far apart is no longer waited for: the machine may lack it.
 const LASTING: Duration = Duration::from_secs(1);
+
+/// So often in a row somebody else may be quicker before it counts as a failure.
+const OUTDATED_MAX: usize = 5;
 
 /// What is known of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +41,18 @@ pub(crate) struct Side {
     error: Option<String>,
     /// What is not in the kernel.
     unserved: Vec<Unserved>,
-    /// Flows have still to be looked through, whatever happens next.
-    flows_pending: bool,
+    flows: Look,
+}
+
+/// Whether flows have to be looked through (S-330).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// None can be stale.
+    NotNeeded,
+    /// As soon as the rules are in place, whatever happens next.
+    Needed,
+    /// It is being done; `again`: what happened since has to be looked for once more.
+    Running { again: bool },
 }
 
 impl Side {
@@ -50,7 +65,7 @@ impl Side {
             retry: RETRY.0,
             error: None,
             unserved: Vec::new(),
-            flows_pending: false,
+            flows: Look::NotNeeded,
         }
     }
 
@@ -91,11 +106,13 @@ impl Side {
         dataplane: &mut dyn Dataplane,
         now: Instant,
     ) -> Applied {
-        self.flows_pending |= udp || self.kernel == Kernel::Unknown;
+        if udp || self.kernel == Kernel::Unknown {
+            self.need_look();
+        }
         if self.not_before.is_some_and(|time| now < time) || (self.kernel == Kernel::Known && change.is_empty()) {
             return Applied::default();
         }
-        match self.write(intent, change, dataplane) {
+        match self.write_in_time(intent, change, dataplane) {
             Ok(applied) => {
                 self.kernel = Kernel::Known;
                 (self.programmed, self.error, self.not_before, self.retry) = (true, None, None, RETRY.0);
@@ -106,6 +123,28 @@ impl Side {
                 Applied::default()
             }
         }
+    }
+
+    /// Others write rules as well. Where one of them was quicker, the kernel is observed anew at once.
+    fn write_in_time(
+        &mut self,
+        intent: &Intent,
+        change: Change,
+        dataplane: &mut dyn Dataplane,
+    ) -> Result<Applied, DataplaneError> {
+        let mut result = self.write(intent, change, dataplane);
+        for _ in 0..OUTDATED_MAX {
+            match &result {
+                Err(error) if error.outdated => {
+                    tracing::debug!(family = ?self.family, "somebody else wrote rules meanwhile")
+                }
+                _ => break,
+            }
+            self.kernel = Kernel::Unknown;
+            self.need_look();
+            result = self.write(intent, Change::default(), dataplane);
+        }
+        result
     }
 
     fn write(
@@ -123,6 +162,10 @@ impl Side {
         }
         let applied = dataplane.apply(self.family, &change)?;
         let settled = |one: &Unserved| one.frontend.is_some_and(|frontend| change.frontends.contains_key(&frontend));
+        if self.unserved.iter().any(|one| settled(one) && one.frontend.is_some_and(is_udp)) {
+            // What the kernel takes at last is a new frontend for it (S-331).
+            self.need_look();
+        }
         self.unserved.retain(|one| !settled(one));
         self.unserved.extend(applied.unserved.iter().cloned());
         Ok(applied)
@@ -142,19 +185,49 @@ impl Side {
         self.retry = (self.retry * 2).min(RETRY.1);
     }
 
-    /// After the rules are in place: a flow that is forgotten is led by them with its next packet. If it fails it is
-    /// tried again with the next change or repair; the rules are right all the same. An endpoint may also have stopped
-    /// serving without having been chosen, by policy or topology, so this doesn't wait for a write.
-    pub(crate) fn forget_stale_flows(&mut self, intent: &Intent, flows: &mut Flows) {
-        if !self.flows_pending || self.kernel == Kernel::Unknown {
-            return;
-        }
-        match flows.forget_stale(intent, self.family) {
-            Ok(forgotten) => {
-                self.flows_pending = false;
-                tracing::debug!(family = ?self.family, forgotten, "stale UDP flows");
-            }
-            Err(error) => tracing::error!(error = runloop::chain(&error), "stale UDP flows could not be forgotten"),
+    fn need_look(&mut self) {
+        self.flows = match self.flows {
+            Look::NotNeeded | Look::Needed => Look::Needed,
+            Look::Running { .. } => Look::Running { again: true },
+        };
+    }
+
+    /// After the rules are in place: a flow that is forgotten is led by them with its next packet. An endpoint may also have
+    /// stopped serving without having been chosen, by policy or topology, so this doesn't wait for a write.
+    pub(crate) fn look_for_stale_flows(&mut self, flows: &Flows) {
+        if self.flows == Look::Needed && self.kernel == Kernel::Known {
+            flows.list(self.family);
+            self.flows = Look::Running { again: false };
         }
     }
+
+    /// A look is done. One that failed is tried again with the next change or repair; the rules are right all the same.
+    pub(crate) fn looked(&mut self, intent: &Intent, listed: Result<Vec<ConntrackEntry>, NetlinkError>, flows: &Flows) {
+        match listed {
+            Ok(entries) => {
+                flows.forget_stale(intent, self.family, &entries);
+                self.flows = match self.flows {
+                    Look::Running { again: true } => Look::Needed,
+                    Look::Running { again: false } | Look::Needed | Look::NotNeeded => Look::NotNeeded,
+                };
+                self.look_for_stale_flows(flows);
+            }
+            Err(error) => {
+                tracing::error!(error = runloop::chain(&error), "UDP flows could not be listed to find stale ones");
+                self.flows = Look::Needed;
+            }
+        }
+    }
+
+    /// A look that runs finds them again.
+    pub(crate) fn not_forgotten(&mut self, error: &NetlinkError) {
+        tracing::error!(error = runloop::chain(error), "stale UDP flows could not be forgotten");
+        if self.flows == Look::NotNeeded {
+            self.flows = Look::Needed;
+        }
+    }
+}
+
+fn is_udp(frontend: Frontend) -> bool {
+    frontend.protocol == Protocol::Udp
 }

@@ -23,6 +23,8 @@ struct State {
     writes: usize,
     /// The next apply fails, having done nothing.
     fail_next: bool,
+    /// So many applies come too late: somebody else wrote first.
+    outdated: usize,
     /// Every apply of this family fails.
     broken: Option<Family>,
     /// A frontend that the kernel doesn't take.
@@ -32,7 +34,14 @@ struct State {
 impl Memory {
     fn new() -> Memory {
         let models = Family::ALL.map(Model::empty);
-        Memory(Arc::new(Mutex::new(State { models, writes: 0, fail_next: false, broken: None, refused: None })))
+        Memory(Arc::new(Mutex::new(State {
+            models,
+            writes: 0,
+            fail_next: false,
+            outdated: 0,
+            broken: None,
+            refused: None,
+        })))
     }
 
     fn frontends(&self) -> usize {
@@ -54,7 +63,15 @@ impl Dataplane for Memory {
     fn apply(&mut self, family: Family, change: &Change) -> Result<Applied, DataplaneError> {
         let mut state = self.0.lock().expect("no panic");
         if std::mem::take(&mut state.fail_next) || state.broken == Some(family) {
-            return Err(DataplaneError { action: format!("{family:?}"), source: "it was told to fail".into() });
+            return Err(DataplaneError {
+                action: format!("{family:?}"),
+                source: "it was told to fail".into(),
+                outdated: false,
+            });
+        }
+        if state.outdated > 0 {
+            state.outdated -= 1;
+            return Err(DataplaneError { action: "late".to_owned(), source: "somebody wrote".into(), outdated: true });
         }
         if change.is_empty() {
             return Ok(Applied::default());
@@ -184,6 +201,18 @@ async fn a_failed_write_is_made_again_and_a_restart_writes_nothing() {
     cluster.delete::<api::Service>("default", "web", None).await.expect("deleted");
     until("the removal", || memory.frontends() == 3).await;
     assert_eq!(memory.writes(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_else_writes_rules_costs_a_second_look_and_no_failure() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let memory = Memory::new();
+    memory.0.lock().expect("no panic").outdated = 3;
+    let (_stop, mut progress) = start(&server, config(), &memory);
+    let first = progress.wait_for(|progress| progress.programmed || progress.error.is_some()).await;
+    assert_eq!(first.expect("the proxy runs").error, None);
+    assert_eq!((memory.frontends(), memory.writes()), (4, 1));
 }
 
 /// Starts the proxy of node-a over a kernel in memory.

@@ -1,9 +1,11 @@
 //! Cluster IPs: every connection to a random ready Pod, and refusal where there is none.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use lab::{Burst, Outcome, Tally, Transport, burst, distribution};
+use serde_json::json;
 
 use super::super::probe::{live_in, until};
 use super::super::scene::{PATIENCE, Scene};
@@ -40,13 +42,21 @@ pub(super) fn balancing(scene: &mut Scene) -> anyhow::Result<Seen> {
     Ok(Seen::new(ok, format!("answers by Pod: {}", texts.join(", "))).took(took))
 }
 
-/// Both protocols by both families; the endpoint sees the client by the family that it used.
+/// A write gives a Service its second family; both protocols by both, and the endpoint sees the client by the one it used.
 pub(super) fn dual_stack(scene: &mut Scene) -> anyhow::Result<Seen> {
     let client = scene.pod("web-0")?;
+    scene.apply(include_str!("../../../../examples/dual-stack.yaml"))?;
+    until(&client, scene.cluster_ip("web-both", 80)?, |outcome| outcome.pod().is_some())?;
+    let second = json!({ "spec": { "ipFamilyPolicy": "PreferDualStack" } });
+    let written = Instant::now();
+    scene.patch_service("web-both", second)?;
+    let added = scene.cluster_ips("web-both", 80)?.into_iter().find(SocketAddr::is_ipv6);
+    until(&client, added.context("the Service has an IPv6 address")?, |outcome| outcome.pod().is_some())?;
+    let took = written.elapsed();
     let mut ok = true;
     let mut texts = Vec::new();
     for (protocol, port) in [("TCP", 80), ("UDP", 7)] {
-        for to in scene.cluster_ips("web", port)? {
+        for to in scene.cluster_ips("web-both", port)? {
             let outcome = match protocol {
                 "TCP" => lab::http_get(&client, to, PATIENCE)?,
                 _ => lab::udp_ask(&client, to, PATIENCE)?,
@@ -55,7 +65,7 @@ pub(super) fn dual_stack(scene: &mut Scene) -> anyhow::Result<Seen> {
             texts.push(format!("{protocol} {to} {outcome}"));
         }
     }
-    Ok(Seen::new(ok && texts.len() == 4, texts.join(", ")))
+    Ok(Seen::new(ok && texts.len() == 4, texts.join(", ")).took(took))
 }
 
 /// Whether the counts are those of a fair choice; an unlucky sample is taken once more, twice as large.
@@ -77,7 +87,7 @@ pub(super) fn connections(client: &lab::Namespace, to: SocketAddr, count: usize)
 
 pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
     let client = scene.pod("web-1")?;
-    let applied = std::time::Instant::now();
+    let applied = Instant::now();
     scene.apply(include_str!("../../../../examples/empty.yaml"))?;
     let mut took = None;
     let mut worst = Duration::ZERO;
@@ -86,7 +96,7 @@ pub(super) fn refused(scene: &mut Scene) -> anyhow::Result<Seen> {
     for address in scene.cluster_ips("nobody", 80)? {
         until(&client, address, |outcome| *outcome == Outcome::Refused)?;
         took.get_or_insert(applied.elapsed());
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let outcome = lab::http_get(&client, address, PATIENCE)?;
         worst = worst.max(begun.elapsed());
         ok &= outcome == Outcome::Refused;

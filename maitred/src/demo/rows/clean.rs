@@ -9,12 +9,17 @@ use intent::{Config, Detector, Event, Intent};
 use model::{Family, compare};
 use proxy::{Dataplane as _, Nftables};
 
+use super::super::probe::until;
 use super::super::scene::{PATIENCE, Scene};
 use super::Seen;
 
-/// What the last row changed may still be on its way, so a difference counts only if it stays.
+/// After one more write has arrived. What the last rows changed may still be on its way to other nodes, so a difference
+/// counts only if it stays.
 pub(super) fn verify(scene: &mut Scene) -> anyhow::Result<Seen> {
     let begun = Instant::now();
+    let last = scene.create_service("last")?;
+    until(&scene.lab.node(0).namespace().clone(), last, |outcome| outcome.pod().is_some())?;
+    let took = begun.elapsed();
     loop {
         let (frontends, differences) = look(scene)?;
         if !differences.is_empty() && begun.elapsed() < PATIENCE {
@@ -25,7 +30,7 @@ pub(super) fn verify(scene: &mut Scene) -> anyhow::Result<Seen> {
             true => format!("{} nodes, {frontends} frontends, no difference", scene.lab.nodes().len()),
             false => differences.join("; "),
         };
-        return Ok(Seen::new(differences.is_empty(), text));
+        return Ok(Seen::new(differences.is_empty(), text).took(took));
     }
 }
 

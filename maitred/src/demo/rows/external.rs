@@ -13,10 +13,12 @@ use super::super::scene::Scene;
 use super::Seen;
 use super::balancing::connections;
 
+const NODE_PORTS: &str = include_str!("../../../../examples/node-port.yaml");
+
 pub(super) fn node_port(scene: &mut Scene) -> anyhow::Result<Seen> {
     let client = scene.lab.client().namespace().clone();
     let applied = Instant::now();
-    scene.apply(include_str!("../../../../examples/node-port.yaml"))?;
+    scene.apply_some(NODE_PORTS, |object| object["metadata"]["name"] == "web-everywhere")?;
     let mut took = None;
     let mut ok = true;
     let mut asked = 0;
@@ -38,17 +40,22 @@ pub(super) fn node_port(scene: &mut Scene) -> anyhow::Result<Seen> {
 pub(super) fn local(scene: &mut Scene) -> anyhow::Result<Seen> {
     let client = scene.lab.client().namespace().clone();
     let own: BTreeSet<IpAddr> = scene.lab.client().ips().iter().collect();
+    let applied = Instant::now();
+    scene.apply_some(NODE_PORTS, |object| object["metadata"]["name"] == "web-local")?;
+    let mut took = None;
     let mut ok = true;
     let mut seen = BTreeSet::new();
     for address in node_addresses(scene) {
         let to = SocketAddr::new(address, 30081);
         until(&client, to, |outcome| outcome.pod().is_some())?;
+        took.get_or_insert(applied.elapsed());
         let tally = connections(&client, to, 20)?;
         ok &= tally.failures.is_empty() && tally.answers.len() == 1 && tally.sources.is_subset(&own);
         seen.extend(tally.sources);
     }
     let seen: Vec<String> = seen.iter().map(ToString::to_string).collect();
-    Ok(Seen::new(ok, format!("each node answers by its own Pod, which sees the client as {}", seen.join(" and "))))
+    let text = format!("each node answers by its own Pod, which sees the client as {}", seen.join(" and "));
+    Ok(Seen { took, ..Seen::new(ok, text) })
 }
 
 fn node_addresses(scene: &Scene) -> Vec<IpAddr> {

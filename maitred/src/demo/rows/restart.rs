@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lab::Sessions;
-use serde_json::json;
 
 use super::super::probe::{live_in, settled};
 use super::super::scene::{PATIENCE, Scene};
@@ -20,12 +19,7 @@ pub(super) fn proxy(scene: &mut Scene) -> anyhow::Result<Seen> {
     let sessions = Sessions::open(&client, to, CONNECTIONS, Duration::from_millis(10), PATIENCE)?;
     scene.agents[1].kill();
     // While nobody watches, a Service comes to be.
-    let service = json!({
-        "metadata": { "name": "meanwhile" },
-        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] },
-    });
-    scene.api(move |cluster| async move { cluster.create::<api::Service>("default", service).await })?;
-    let new = scene.cluster_ip("meanwhile", 80)?;
+    let new = scene.create_service("meanwhile")?;
     std::thread::sleep(Duration::from_millis(200));
     let mut started = None;
     let took = live_in(
@@ -42,7 +36,7 @@ pub(super) fn proxy(scene: &mut Scene) -> anyhow::Result<Seen> {
     let report = sessions.close();
     let ok = report.breaks.is_empty() && report.pods.values().sum::<u64>() == CONNECTIONS as u64;
     let text = format!(
-        "{} exchanges, {} of {CONNECTIONS} connections broke; the Service made meanwhile is served",
+        "{} exchanges, {} of {CONNECTIONS} connections broke; the Service made meanwhile is served; time from the new proxy's start",
         report.exchanges,
         report.breaks.len()
     );
@@ -59,14 +53,16 @@ pub(super) fn agent(scene: &mut Scene) -> anyhow::Result<Seen> {
     let answered = lab::http_get(&client, alone, PATIENCE)?;
     scene.set_ready("web-1", false)?;
     scene.agents[node] = scene.start_agent(node)?;
-    settled(&scene.lab.node(0).namespace().clone(), to, &BTreeSet::from(["web-0", "web-2"]), 40)?;
+    let moved = settled(&scene.lab.node(0).namespace().clone(), to, &BTreeSet::from(["web-0", "web-2"]), 40)?;
+    // The next agent's first probe is what it tells the API of.
+    let took = moved.saturating_duration_since(scene.heard("web-1")?);
     scene.set_ready("web-1", true)?;
     scene.await_ready("web-1")?;
     let restarts = scene.restarts("web-1")?;
     let same = scene.pod_parent("web-1")? == parent;
     let ok = answered.pod() == Some("web-1") && same && restarts == 0;
     let text = format!("web-1 {answered} without an agent; the next one adopts it: {same}, {restarts} restarts");
-    Ok(Seen::new(ok, text))
+    Ok(Seen::new(ok, text).took(took))
 }
 
 fn node_address(scene: &Scene, node: usize) -> anyhow::Result<IpAddr> {

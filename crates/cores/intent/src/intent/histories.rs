@@ -3,11 +3,12 @@
 //! A history is drawn as numbers, each of which stands for an event about one of a few objects, so that objects meet:
 //! same names, same addresses, same frontends. `PROPTEST_RNG_SEED` draws other histories than the printed seed does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::{EndpointHints, Hint};
-use model::{Change, Family, Model};
+use model::{Change, Destination, Family, Frontend, Model, Protocol};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config as Runs, RngSeed, TestRunner};
@@ -43,7 +44,9 @@ fn check(history: &[Step], order: &[u32]) {
         last.insert(object, event.clone());
         intent.apply(event);
         if *pause {
+            let before = Family::ALL.map(|family| answering(&intent, family));
             follow(&mut followed, intent.take_changes());
+            check_untouched(&mut intent, &before);
         }
     }
     follow(&mut followed, intent.take_changes());
@@ -62,6 +65,35 @@ fn check(history: &[Step], order: &[u32]) {
     assert_eq!(intent.problems(), scratch.problems());
     events.iter().for_each(|(_, event)| intent.apply(event.clone()));
     assert!(intent.take_changes().iter().all(Change::is_empty), "the same objects again are no change");
+}
+
+/// Where UDP flows may go and who answers for them there.
+type Answering = BTreeMap<SocketAddr, BTreeSet<SocketAddr>>;
+
+fn answering(intent: &Intent, family: Family) -> Answering {
+    let model = intent.model(family);
+    // Addresses after the node's own, whose ports they hide.
+    let udp = model.frontends.keys().rev().filter(|frontend| frontend.protocol == Protocol::Udp);
+    let at = |frontend: &Frontend| match frontend.destination {
+        Destination::Address(address) => vec![address],
+        Destination::Node => model.node_addresses.iter().copied().collect(),
+    };
+    let flows = udp.flat_map(|frontend| at(frontend).into_iter().map(move |address| (address, frontend)));
+    flows
+        .map(|(address, frontend)| (SocketAddr::new(address, frontend.port), intent.serving(family, frontend)))
+        .collect()
+}
+
+/// Where it is said that no flow can have become stale, each destination is an old one and kept who answers for it (S-330,
+/// S-331).
+fn check_untouched(intent: &mut Intent, before: &[Answering; 2]) {
+    let touched = intent.take_udp_touched();
+    for (family, before, touched) in Family::ALL.into_iter().zip(before).zip(touched).map(|((f, b), t)| (f, b, t)) {
+        for (to, now) in answering(intent, family) {
+            let kept = before.get(&to).is_some_and(|old| old.is_subset(&now) && old.is_empty() == now.is_empty());
+            assert!(touched || kept, "{to}: {:?} became {now:?}", before.get(&to));
+        }
+    }
 }
 
 fn follow(models: &mut [Model; 2], changes: [Change; 2]) {

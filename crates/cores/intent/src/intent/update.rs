@@ -1,15 +1,18 @@
 //! From the objects to the Models: computes the Services that were touched, and settles who has what (S-317).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use api::ServicePort;
 use ipnet::IpNet;
-use model::{Change, Destination, Family, Frontend, Outcome, Rule};
+use model::{Change, Destination, Family, Frontend, Outcome, Protocol, Rule};
 
 use super::{Intent, index};
 use crate::addresses::Addresses;
 use crate::candidates::{self, candidates};
 use crate::rules::{Ingredients, port_at, rules};
+use crate::stale::Answers;
 use crate::{Candidate, Precedence, Problem, ServiceKey};
 
 impl Intent {
@@ -21,12 +24,17 @@ impl Intent {
             self.claim(family, key, rules, &mut frontends);
         }
         let mut change = self.update_surroundings(family);
+        let mut answers = Answers::default();
         for frontend in frontends {
             let winner = self.winner(family, frontend).cloned();
             let rule = winner.and_then(|winner| {
                 let rules = computed.entry(winner).or_insert_with_key(|key| self.rules(key, family));
                 rules.remove(&frontend)
             });
+            if frontend.protocol == Protocol::Udp {
+                let answering = rule.is_some().then(|| answers.at(self, family, &frontend));
+                self.side_mut(family).answering.set(frontend, answering);
+            }
             let before = self.side(family).model.frontends.get(&frontend);
             if before != rule.as_ref()
                 || before.zip(rule.as_ref()).is_some_and(|(old, new)| remembers_elsewhere(old, new))
@@ -37,7 +45,12 @@ impl Intent {
                 self.side_mut(family).model.frontends.insert(frontend, rule);
             }
         }
-        self.side_mut(family).model.apply(change.clone());
+        let side = self.side_mut(family);
+        let had = |address: &IpAddr| side.model.node_addresses.contains(address);
+        if change.node_addresses.as_ref().is_some_and(|addresses| !addresses.iter().all(had)) {
+            side.answering.doubt();
+        }
+        side.model.apply(change.clone());
         change
     }
 
@@ -126,13 +139,16 @@ impl Intent {
         })
     }
 
-    pub(super) fn candidates(&self, key: &ServiceKey, family: Family, frontend: &Frontend) -> Vec<Candidate<'_>> {
-        let known = self.services.get(key);
-        let port = known.and_then(|known| port_at(known.service.as_ref()?, *frontend));
-        match (known, port) {
-            (Some(known), Some(port)) => candidates(known.slices(), port, family, &self.here.name),
-            _ => Vec::new(),
-        }
+    /// The Service and its port that answer at a frontend.
+    pub(crate) fn answered_at(&self, family: Family, frontend: &Frontend) -> Option<(&Arc<ServiceKey>, &ServicePort)> {
+        let winner = self.winner(family, *frontend)?;
+        let service = self.services.get(winner)?.service.as_ref()?;
+        Some((winner, port_at(service, *frontend)?))
+    }
+
+    pub(super) fn candidates(&self, family: Family, frontend: &Frontend) -> Vec<Candidate<'_>> {
+        let Some((key, port)) = self.answered_at(family, frontend) else { return Vec::new() };
+        self.services.get(key).map_or(Vec::new(), |known| candidates(known.slices(), port, family, &self.here.name))
     }
 
     /// Writes down what is wrong with a Service and its slices, and forgets a Service of which nothing is left.

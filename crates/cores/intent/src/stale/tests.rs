@@ -1,7 +1,7 @@
 //! Flows to `default/web` over UDP: a cluster IP, an external IP, an ingress address and a node port.
 
 use crate::sample::{intent, node_event, slice, web};
-use crate::{Intent, UdpFlow};
+use crate::{Event, Intent, UdpFlow};
 
 fn check(intent: &Intent, case: &str, destination: &str, answered_by: &str, stale: bool) {
     let socket = |text: &str| text.parse().expect("an address and a port");
@@ -41,11 +41,26 @@ fn s331_a_flow_from_before_the_frontend_is_stale() {
 }
 
 #[test]
-fn s330_only_changes_of_services_with_udp_ports_touch_flows() {
-    let mut intent = udp();
-    assert!(intent.take_udp_touched(), "the Service is new");
-    assert!(!intent.take_udp_touched(), "nothing happened since");
-    intent.apply(crate::sample::svc("tcp").ip("10.96.0.11").port("http", 80).event());
-    intent.take_changes();
-    assert!(!intent.take_udp_touched(), "the Service has no UDP port");
+fn s330_flows_are_looked_through_only_where_a_change_can_have_made_one_stale() {
+    let endpoints = |described: &[&str]| {
+        let slice = described.iter().fold(slice("web-1", "web"), |slice, one| slice.on(one));
+        slice.with(|slice| slice.ports[0].protocol = api::Protocol::Udp).event()
+    };
+    let mut intent = intent([node_event(), web().udp().event(), endpoints(&[])]);
+    let mut check = |case: &str, event: Event, expected: [bool; 2]| {
+        println!("case {case}");
+        intent.apply(event);
+        intent.take_changes();
+        assert_eq!(intent.take_udp_touched(), expected, "{case}");
+    };
+    check("s330_the_scene_is_new", web().udp().event(), [true, true]);
+    check("s330_nothing_happened", web().udp().event(), [false, false]);
+    check("s331_the_first_endpoint", endpoints(&["10.1.0.5 node-a"]), [true, false]);
+    check("s330_one_more_endpoint", endpoints(&["10.1.0.5 node-a", "10.1.1.6 node-b"]), [false, false]);
+    check("s330_one_drains", endpoints(&["10.1.0.5 node-a draining", "10.1.1.6 node-b"]), [false, false]);
+    check("s330_it_goes", endpoints(&["10.1.1.6 node-b"]), [true, false]);
+    check("s330_a_new_address", web().udp().external("198.51.100.3").event(), [true, false]);
+    check("s330_that_goes_again", web().udp().event(), [false, false]);
+    check("s330_no_udp", crate::sample::svc("tcp").ip("10.96.0.11").port("http", 80).event(), [false, false]);
+    check("s330_the_service_goes", crate::sample::service_gone("web"), [false, false]);
 }

@@ -166,3 +166,42 @@ fn s361_each_family_has_transactions_of_its_own_after_one_look_at_both() {
         assert_eq!(held(), Model::empty(Family::V4));
     });
 }
+
+/// Somebody else's commit to the ruleset.
+fn commit_elsewhere() {
+    let mut other = Nftables::open().expect("nftables");
+    let [_, before] = other.observe().expect("it can be read");
+    let number = before.node_addresses.len() + 1;
+    let address = format!("fd00::{number}").parse().expect("an address");
+    let after =
+        Model { node_addresses: before.node_addresses.iter().copied().chain([address]).collect(), ..before.clone() };
+    other.apply(Family::V6, &Change::between(&before, &after)).expect("written");
+}
+
+#[test]
+fn a_foreign_commit_between_look_and_write_is_told_from_a_refusal() {
+    in_namespace(|mut nftables| {
+        let observed = nftables.observe_family(Family::V4).expect("it can be read");
+        commit_elsewhere();
+        let change = Change::between(&observed, &model(&[1]));
+        let error = nftables.apply(Family::V4, &change).expect_err("what was observed may be wrong by now");
+        assert!(error.outdated, "{}", error.action);
+        nftables.observe_family(Family::V4).expect("it can be read");
+        nftables.apply(Family::V4, &change).expect("nobody came between");
+        assert_eq!(held(), model(&[1]));
+    });
+}
+
+#[test]
+fn foreign_commits_after_a_look_that_found_nothing_to_do_hinder_no_increment() {
+    in_namespace(|mut nftables| {
+        let before = model(&[1]);
+        nftables.apply(Family::V4, &Change::between(&Model::empty(Family::V4), &before)).expect("all");
+        let observed = nftables.observe_family(Family::V4).expect("it can be read");
+        nftables.apply(Family::V4, &Change::between(&observed, &before)).expect("nothing to do");
+        commit_elsewhere();
+        let more = Change { frontends: [(frontend(20), Some(rule(20, &[1])))].into(), ..Change::default() };
+        nftables.apply(Family::V4, &more).expect("an increment");
+        assert_eq!(held().frontends.len(), 10);
+    });
+}
