@@ -229,15 +229,15 @@ pub(crate) struct ProxiedNode {
     #[arg(long, value_name = "NAME")]
     pub(crate) node_name: String,
     /// How traffic of this node's Pods is known
-    #[arg(long, value_enum, default_value_t = DetectLocal::None)]
+    #[arg(long, value_enum, default_value_t = DetectLocal::ClusterCidr)]
     pub(crate) detect_local_mode: DetectLocal,
-    /// Pod ranges of the whole cluster, for --detect-local-mode cluster-cidr
+    /// Pod ranges of the whole cluster, for --detect-local-mode ClusterCIDR; without one no packet counts as a local Pod's
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(crate) cluster_cidr: Vec<IpNet>,
-    /// Bridge of the Pods, for --detect-local-mode bridge-interface
+    /// Bridge of the Pods, for --detect-local-mode BridgeInterface
     #[arg(long, value_name = "NAME")]
     pub(crate) pod_bridge_interface: Option<String>,
-    /// Beginning of the names of the Pods' interfaces, for --detect-local-mode interface-name-prefix
+    /// Beginning of the names of the Pods' interfaces, for --detect-local-mode InterfaceNamePrefix
     #[arg(long, value_name = "PREFIX")]
     pub(crate) pod_interface_name_prefix: Option<String>,
     /// Rewrite the source of every packet to a cluster IP
@@ -281,17 +281,20 @@ pub(crate) struct Dns {
     pub(crate) run_dir: PathBuf,
 }
 
+/// By kube-proxy's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DetectLocal {
-    /// It is not known
-    None,
     /// By the ranges of --cluster-cidr
+    #[value(name = "ClusterCIDR", alias = "cluster-cidr")]
     ClusterCidr,
     /// By the Node's spec.podCIDRs
+    #[value(name = "NodeCIDR", alias = "node-cidr")]
     NodeCidr,
     /// By the interface of --pod-bridge-interface
+    #[value(name = "BridgeInterface", alias = "bridge-interface")]
     BridgeInterface,
     /// By the prefix of --pod-interface-name-prefix
+    #[value(name = "InterfaceNamePrefix", alias = "interface-name-prefix")]
     InterfaceNamePrefix,
 }
 

@@ -40,9 +40,8 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
 /// What the proxy of a node is told on the command line.
 pub(crate) fn config(options: &cli::ProxiedNode) -> anyhow::Result<Config> {
     let interface =
-        |name: &Option<String>, flag| name.clone().with_context(|| format!("--detect-local-mode needs {flag}"));
+        |name: &Option<String>, flag| name.clone().with_context(|| format!("this --detect-local-mode needs {flag}"));
     let detector = match options.detect_local_mode {
-        DetectLocal::None => Detector::None,
         DetectLocal::ClusterCidr => Detector::ClusterCidr(options.cluster_cidr.clone()),
         DetectLocal::NodeCidr => Detector::NodeCidr,
         DetectLocal::BridgeInterface => {
@@ -73,6 +72,46 @@ fn node_port_addresses(given: &[String]) -> anyhow::Result<NodePortAddresses> {
                 })
             };
             Ok(NodePortAddresses::Ranges(ranges.iter().map(parse).collect::<anyhow::Result<_>>()?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn told(words: &[&str]) -> anyhow::Result<Config> {
+        let all = ["maitred", "proxy", "--kubeconfig", "f", "--node-name", "n"].iter().chain(words);
+        match cli::Cli::try_parse_from(all)?.command {
+            cli::Command::Proxy(options) => config(&options.node),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn s322_local_pods_are_known_by_kube_proxys_flags_and_by_nothing_without_them() {
+        let detector = |words: &[&str]| told(words).expect("good flags").detector;
+        let ranges = vec!["10.244.0.0/16".parse().expect("a range"), "fd00::/56".parse().expect("a range")];
+        assert_eq!(detector(&[]), Detector::ClusterCidr(Vec::new()), "which is none");
+        assert_eq!(detector(&["--cluster-cidr", "10.244.0.0/16,fd00::/56"]), Detector::ClusterCidr(ranges.clone()));
+        let given = ["--detect-local-mode=ClusterCIDR", "--cluster-cidr=10.244.0.0/16,fd00::/56"];
+        assert_eq!(detector(&given), Detector::ClusterCidr(ranges));
+        assert_eq!(detector(&["--detect-local-mode", "NodeCIDR", "--cluster-cidr", "10.0.0.0/8"]), Detector::NodeCidr);
+        let bridge = ["--detect-local-mode", "BridgeInterface", "--pod-bridge-interface", "cni0"];
+        assert_eq!(detector(&bridge), Detector::Interface("cni0".to_owned()));
+        let prefix = ["--detect-local-mode", "InterfaceNamePrefix", "--pod-interface-name-prefix", "veth"];
+        assert_eq!(detector(&prefix), Detector::InterfacePrefix("veth".to_owned()));
+    }
+
+    #[test]
+    fn a_mode_without_what_it_needs_names_it() {
+        for (mode, flag) in
+            [("BridgeInterface", "--pod-bridge-interface"), ("InterfaceNamePrefix", "--pod-interface-name-prefix")]
+        {
+            let error = told(&["--detect-local-mode", mode]).expect_err("refused").to_string();
+            assert_eq!(error, format!("this --detect-local-mode needs {flag}"));
         }
     }
 }

@@ -26,6 +26,7 @@ mod flapping;
 mod generated;
 mod growth;
 mod judge;
+mod mistakes;
 mod mutations;
 mod neighbours;
 mod objects;

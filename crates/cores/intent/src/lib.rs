@@ -82,6 +82,7 @@ mod stale;
 pub use choose::{Candidate, Choice, Hints, Place, Policy, Uses, choose};
 pub use config::{Config, Detector, NodePortAddresses};
 pub use event::Event;
+pub use here::host_name;
 pub use intent::Intent;
 pub use model::{Change, Family, Model};
 pub use problem::{Precedence, Problem, ServiceKey};

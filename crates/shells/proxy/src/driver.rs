@@ -32,6 +32,8 @@ pub struct Progress {
     pub programmed: bool,
     /// Kernel messages written so far.
     pub messages: usize,
+    /// How often UDP flows were listed to find stale ones (S-330).
+    pub flow_lists: usize,
     /// What the last attempt of each family said that failed.
     pub error: Option<String>,
 }
@@ -57,7 +59,7 @@ pub fn start(
         intent: Intent::new(config),
         dataplane,
         flows,
-        gate: Gate::new(Instant::now()),
+        gate: Gate::new(),
         sides: Family::ALL.map(Side::new),
         shown,
         problems,
@@ -172,7 +174,7 @@ impl Driver {
         let mut applied = Applied::default();
         for ((side, change), udp) in self.sides.iter_mut().zip(changes).zip(udp) {
             applied = applied.and(side.reconcile(&self.intent, change, udp, self.dataplane.as_mut(), now));
-            side.look_for_stale_flows(&self.flows);
+            side.look_for_stale_flows(&mut self.flows);
         }
         if applied.messages > 0 {
             tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
@@ -185,7 +187,7 @@ impl Driver {
         let programmed = self.sides.iter().all(Side::settled) && self.sides.iter().any(Side::programmed);
         self.shown.send_if_modified(|progress| {
             let messages = progress.messages + applied.messages;
-            let next = Progress { programmed, messages, error };
+            let next = Progress { programmed, messages, flow_lists: self.flows.lists(), error };
             let changed = next != *progress;
             *progress = next;
             changed
@@ -194,9 +196,11 @@ impl Driver {
 
     fn looked(&mut self, answer: Answer) {
         match answer {
-            Answer::Listed(family, listed) => self.sides[index(family)].looked(&self.intent, listed, &self.flows),
+            Answer::Listed(family, listed) => self.sides[index(family)].looked(&self.intent, listed, &mut self.flows),
             Answer::NotForgotten(family, error) => self.sides[index(family)].not_forgotten(&error),
         }
+        let lists = self.flows.lists();
+        self.shown.send_if_modified(|progress| std::mem::replace(&mut progress.flow_lists, lists) != lists);
     }
 
     /// Gathering the problems walks all objects, so it is not part of every change.

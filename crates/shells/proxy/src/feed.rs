@@ -21,7 +21,7 @@ const QUEUE: usize = 4096;
 /// judged by `intent`, since they can change.
 pub(crate) fn follow(cluster: &Cluster, node: &str) -> mpsc::Receiver<Input> {
     let (out, inputs) = mpsc::channel(QUEUE);
-    let own = Selection { fields: format!("metadata.name={node}"), ..Selection::default() };
+    let own = Selection { fields: format!("metadata.name={}", intent::host_name(node)), ..Selection::default() };
     forward(cluster, Selection::default(), &out, Event::Service, |service: &Service| Event::ServiceGone {
         namespace: service.metadata().namespace.clone(),
         name: service.metadata().name.clone(),

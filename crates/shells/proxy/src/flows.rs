@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 pub(crate) struct Flows {
     jobs: Sender<Job>,
     answers: mpsc::UnboundedReceiver<Answer>,
+    lists: usize,
 }
 
 #[derive(Debug)]
@@ -43,12 +44,18 @@ impl Flows {
         let (answer, answers) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new().name("proxy-flows".to_owned());
         thread.spawn(move || work(socket, &received, &answer)).expect("the process may start a thread");
-        Ok(Flows { jobs, answers })
+        Ok(Flows { jobs, answers, lists: 0 })
     }
 
     /// Asks for the flows of a family; [`Flows::answer`] has them later.
-    pub(crate) fn list(&self, family: Family) {
+    pub(crate) fn list(&mut self, family: Family) {
+        self.lists += 1;
         self.send(Job::List(family));
+    }
+
+    /// How many lists were asked for.
+    pub(crate) fn lists(&self) -> usize {
+        self.lists
     }
 
     /// The next list, or failure. `None` if the thread is gone.

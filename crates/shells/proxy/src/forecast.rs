@@ -49,7 +49,7 @@ pub async fn forecast(cluster: &Cluster, config: Config, dataplane: &mut Nftable
 
 /// The objects that the proxy would follow, as they are now (S-300). A Node that isn't there is no Node.
 async fn objects(cluster: &Cluster, node: &str) -> Result<Vec<Event>, RequestError> {
-    let node = match cluster.get::<Node>("", node).await {
+    let node = match cluster.get::<Node>("", &intent::host_name(node)).await {
         Ok(node) => Some(node),
         Err(error) if error.code() == Some(404) => None,
         Err(error) => return Err(error),

@@ -15,13 +15,14 @@ const RANGES_PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Gate {
     listed: Vec<&'static str>,
-    since: Instant,
+    /// When what is waited for without end was there: until then nobody answered at all.
+    since: Option<Instant>,
     open: bool,
 }
 
 impl Gate {
-    pub(crate) fn new(now: Instant) -> Gate {
-        Gate { listed: Vec::new(), since: now, open: false }
+    pub(crate) fn new() -> Gate {
+        Gate { listed: Vec::new(), since: None, open: false }
     }
 
     /// A kind has been listed completely.
@@ -32,13 +33,12 @@ impl Gate {
     /// Whether rules may be written. Services and EndpointSlices have to be known (S-304), the rest is waited for only for
     /// a while.
     pub(crate) fn is_open(&mut self, now: Instant, lacks_pod_ranges: bool) -> bool {
-        if !self.open {
-            let has = |kind| self.listed.contains(&kind);
-            let waited = now.saturating_duration_since(self.since);
-            let needed = has(Service::KIND) && has(EndpointSlice::KIND);
+        let has = |kind| self.listed.contains(&kind);
+        if !self.open && has(Service::KIND) && has(EndpointSlice::KIND) {
+            let waited = now.saturating_duration_since(*self.since.get_or_insert(now));
             let helpful = waited >= PATIENCE || (has(Node::KIND) && has(ServiceCidr::KIND));
             let ranges = waited >= RANGES_PATIENCE || !lacks_pod_ranges;
-            self.open = needed && helpful && ranges;
+            self.open = helpful && ranges;
             if self.open && lacks_pod_ranges {
                 tracing::warn!("this Node has no spec.podCIDRs yet: until it has, no packet counts as a local Pod's");
             }
@@ -48,7 +48,8 @@ impl Gate {
 
     /// When waiting may be over without anything having happened.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
-        let ends = [PATIENCE, RANGES_PATIENCE].map(|patience| self.since + patience);
+        let since = self.since?;
+        let ends = [PATIENCE, RANGES_PATIENCE].map(|patience| since + patience);
         ends.into_iter().find(|end| !self.open && *end > now)
     }
 }
@@ -57,8 +58,8 @@ impl Gate {
 mod tests {
     use super::*;
 
-    fn listed(now: Instant, kinds: &[&'static str]) -> Gate {
-        let mut gate = Gate::new(now);
+    fn listed(kinds: &[&'static str]) -> Gate {
+        let mut gate = Gate::new();
         kinds.iter().for_each(|kind| gate.listed(kind));
         gate
     }
@@ -67,15 +68,17 @@ mod tests {
     fn s304_services_and_slices_are_waited_for_without_end() {
         let now = Instant::now();
         for kinds in [&[][..], &["Service", "Node", "ServiceCIDR"], &["EndpointSlice", "Node", "ServiceCIDR"]] {
-            assert!(!listed(now, kinds).is_open(now + RANGES_PATIENCE * 9, false), "{kinds:?}");
+            let mut gate = listed(kinds);
+            assert!(!gate.is_open(now, false), "{kinds:?}");
+            assert!(!gate.is_open(now + RANGES_PATIENCE * 9, false), "{kinds:?}");
         }
-        assert!(listed(now, &["Service", "EndpointSlice", "Node", "ServiceCIDR"]).is_open(now, false));
+        assert!(listed(&["Service", "EndpointSlice", "Node", "ServiceCIDR"]).is_open(now, false));
     }
 
     #[test]
     fn a_node_that_is_not_shown_is_waited_for_only_for_a_while() {
         let now = Instant::now();
-        let mut gate = listed(now, &["Service", "EndpointSlice"]);
+        let mut gate = listed(&["Service", "EndpointSlice"]);
         assert!(!gate.is_open(now, false));
         assert_eq!(gate.next(now), Some(now + PATIENCE));
         assert!(gate.is_open(now + PATIENCE, false));
@@ -86,11 +89,24 @@ mod tests {
     fn s322_pod_ranges_are_waited_for_five_minutes_and_only_at_the_start() {
         let now = Instant::now();
         let all = ["Service", "EndpointSlice", "Node", "ServiceCIDR"];
-        let mut gate = listed(now, &all);
+        let mut gate = listed(&all);
+        assert!(!gate.is_open(now, true));
         assert!(!gate.is_open(now + PATIENCE, true));
         assert_eq!(gate.next(now + PATIENCE), Some(now + RANGES_PATIENCE));
         assert!(gate.is_open(now + PATIENCE, false), "they came");
         assert!(gate.is_open(now + PATIENCE, true), "they went again");
-        assert!(listed(now, &all).is_open(now + RANGES_PATIENCE, true));
+        let mut gate = listed(&all);
+        assert!(!gate.is_open(now, true));
+        assert!(gate.is_open(now + RANGES_PATIENCE, true));
+    }
+
+    #[test]
+    fn waiting_begins_when_the_api_answers() {
+        let now = Instant::now();
+        let mut gate = Gate::new();
+        assert!(!gate.is_open(now, false));
+        ["Service", "EndpointSlice"].iter().for_each(|kind| gate.listed(kind));
+        assert!(!gate.is_open(now + PATIENCE, false), "the Node may be the next answer");
+        assert!(gate.is_open(now + PATIENCE * 2, false));
     }
 }

@@ -4,6 +4,7 @@ mod apart;
 #[cfg(test)]
 mod tests;
 
+use kernel::netlink::Counters;
 use kernel::nfnetlink::{BatchError, NfSocket, NftablesWatch};
 use model::{Change, Family, Model};
 use nft::{Image, Options, Plan, State, Subject};
@@ -62,6 +63,11 @@ impl Nftables {
             #[cfg(test)]
             spoil: None,
         })
+    }
+
+    /// What went over its socket so far, requests to read among it.
+    pub fn counters(&self) -> Counters {
+        self.socket.counters()
     }
 
     /// The steps from what the kernel holds now to this Model. Reads only.

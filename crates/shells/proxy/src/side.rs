@@ -194,7 +194,7 @@ impl Side {
 
     /// After the rules are in place: a flow that is forgotten is led by them with its next packet. An endpoint may also have
     /// stopped serving without having been chosen, by policy or topology, so this doesn't wait for a write.
-    pub(crate) fn look_for_stale_flows(&mut self, flows: &Flows) {
+    pub(crate) fn look_for_stale_flows(&mut self, flows: &mut Flows) {
         if self.flows == Look::Needed && self.kernel == Kernel::Known {
             flows.list(self.family);
             self.flows = Look::Running { again: false };
@@ -202,7 +202,12 @@ impl Side {
     }
 
     /// A look is done. One that failed is tried again with the next change or repair; the rules are right all the same.
-    pub(crate) fn looked(&mut self, intent: &Intent, listed: Result<Vec<ConntrackEntry>, NetlinkError>, flows: &Flows) {
+    pub(crate) fn looked(
+        &mut self,
+        intent: &Intent,
+        listed: Result<Vec<ConntrackEntry>, NetlinkError>,
+        flows: &mut Flows,
+    ) {
         match listed {
             Ok(entries) => {
                 flows.forget_stale(intent, self.family, &entries);

@@ -248,6 +248,48 @@ async fn s361_a_family_that_fails_does_not_keep_the_other_from_being_served() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn s330_flows_are_listed_for_what_can_have_made_one_stale_and_for_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let memory = Memory::new();
+    let (_stop, mut progress) = start(&server, config(), &memory);
+    progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
+    let ports = json!([{ "name": "q", "port": 7, "protocol": "UDP" }]);
+    let udp = json!({ "metadata": { "name": "udp" }, "spec": { "ports": ports } });
+    cluster.create::<api::Service>("default", udp).await.expect("a Service");
+    let slice = |endpoints: &[&str]| {
+        let endpoints: Vec<Value> = endpoints.iter().map(|address| json!({ "addresses": [address] })).collect();
+        json!({
+            "metadata": { "name": "udp-1", "labels": { "kubernetes.io/service-name": "udp" } }, "addressType": "IPv4",
+            "ports": [{ "name": "q", "port": 7, "protocol": "UDP" }], "endpoints": endpoints,
+        })
+    };
+    cluster.create::<api::EndpointSlice>("default", slice(&["10.244.0.1"])).await.expect("a slice");
+    let steps: [(&str, &[&str], usize); 4] = [
+        ("one more endpoint", &["10.244.0.1", "10.244.0.2"], 0),
+        ("one endpoint less", &["10.244.0.2"], 1),
+        ("the last one goes", &[], 1),
+        ("the first one comes", &["10.244.0.3"], 1),
+    ];
+    let listed = |progress: &watch::Receiver<proxy::Progress>| progress.borrow().flow_lists;
+    for (step, endpoints, expected) in steps {
+        // What happened before is looked for at most once per family and change, and no longer than that.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (before, writes) = (listed(&progress), memory.writes());
+        cluster.replace::<api::EndpointSlice>("default", "udp-1", slice(endpoints)).await.expect("replaced");
+        until(step, || memory.writes() > writes).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(listed(&progress) - before, expected, "{step}");
+    }
+    let (before, writes) = (listed(&progress), memory.writes());
+    cluster.delete::<api::EndpointSlice>("default", "web-1", None).await.expect("deleted");
+    until("a change of a Service without UDP", || memory.writes() > writes).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(listed(&progress), before);
+}
+
 /// The messages of the Events about a Service.
 async fn events(server: &ApiServer, service: &str, reason: &str) -> Vec<(String, u64)> {
     let cluster = cluster::in_process(server.client(Identity::component("test")));
