@@ -160,10 +160,12 @@ pub(crate) struct Node {
     agent: agent::Running,
     addresses: Vec<IpAddr>,
     name_server: Option<IpAddr>,
+    _programmer: control::Programmer,
 }
 
 /// Starts everything, in the caller's network namespace. `cluster` gives each component a client of its own.
 pub(crate) async fn start(settings: &Settings, cluster: impl Fn(&str) -> Cluster) -> anyhow::Result<Node> {
+    let programmer = control::Programmer::claim()?;
     let (stop, stopped) = watch::channel(false);
     let dataplane = Box::new(proxy::Nftables::open()?);
     let (proxy, progress) = proxy::start(&cluster("proxy"), settings.proxy(), dataplane, stopped.clone())?;
@@ -175,7 +177,18 @@ pub(crate) async fn start(settings: &Settings, cluster: impl Fn(&str) -> Cluster
     let name_server = dns_addresses.first().copied();
     let agent = agent::start(settings.agent(dns_addresses, serving.clone())?, &agent_cluster, stopped)?;
     let addresses = settings.addresses.clone();
-    Ok(Node { stop, withdraw_dns, serving, progress, proxy, dns, agent, addresses, name_server })
+    Ok(Node {
+        stop,
+        withdraw_dns,
+        serving,
+        progress,
+        proxy,
+        dns,
+        agent,
+        addresses,
+        name_server,
+        _programmer: programmer,
+    })
 }
 
 impl Node {

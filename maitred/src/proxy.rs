@@ -14,6 +14,7 @@ pub(crate) fn run(options: cli::Proxy) -> anyhow::Result<()> {
         return Ok(());
     }
     let config = config(&options.node)?;
+    let _programmer = control::Programmer::claim()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let cluster = cluster::kubeconfig(&options.node.kubeconfig).await?;

@@ -32,6 +32,15 @@ pub enum ControlError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A living process writes the rules of this network namespace.
+    #[error("another maitred{} keeps the Service rules of this machine: stop it first", pid_text(*pid))]
+    Programmed {
+        /// Its number, where it can be seen from here.
+        pid: Option<u32>,
+    },
+    /// It cannot be told whether there is such a process.
+    #[error("cannot tell whether another maitred keeps the Service rules of this machine")]
+    Programmer(#[source] io::Error),
     /// Nobody holds the socket.
     #[error("no maitred {name} runs here: nobody holds {}", path.display())]
     NotRunning {
