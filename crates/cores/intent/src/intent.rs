@@ -38,6 +38,8 @@ pub struct Intent {
     sides: [Side; 2],
     /// The Services that something happened to since the Models were computed.
     touched: BTreeSet<Arc<ServiceKey>>,
+    /// The Services with problems of their own: few, so that telling them costs no walk over all.
+    troubled: BTreeSet<Arc<ServiceKey>>,
 }
 
 /// A Service with its slices. Slices may come first, and may outlive it.
@@ -71,6 +73,7 @@ impl Intent {
             slice_owners: BTreeMap::new(),
             sides: Family::ALL.map(Side::empty),
             touched: BTreeSet::new(),
+            troubled: BTreeSet::new(),
         }
     }
 
@@ -130,7 +133,8 @@ impl Intent {
 
     /// What is wrong with the objects, sorted; conflicts among it (S-317).
     pub fn problems(&self) -> Vec<Problem> {
-        let own = self.services.values().flat_map(|known| known.problems.iter().cloned());
+        let troubled = self.troubled.iter().filter_map(|key| self.services.get(key));
+        let own = troubled.flat_map(|known| known.problems.iter().cloned());
         let mut all: Vec<Problem> =
             own.chain(Family::ALL.into_iter().flat_map(|family| self.conflicts(family))).collect();
         all.sort();

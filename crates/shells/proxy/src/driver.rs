@@ -203,7 +203,7 @@ impl Driver {
         self.shown.send_if_modified(|progress| std::mem::replace(&mut progress.flow_lists, lists) != lists);
     }
 
-    /// Gathering the problems walks all objects, so it is not part of every change.
+    /// Whatever changes often has its problems told once in a while.
     fn tell(&mut self) {
         let of_objects = self.intent.problems().into_iter().map(Report::Problem);
         let unserved = self.sides.iter().zip(Family::ALL).flat_map(|(side, family)| {

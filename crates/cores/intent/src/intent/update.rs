@@ -156,6 +156,7 @@ impl Intent {
         let Some(known) = self.services.get_mut(key) else { return };
         if known.service.is_none() && known.slices.is_empty() {
             self.services.remove(key);
+            self.troubled.remove(key);
             return;
         }
         known.problems = match &known.service {
@@ -167,6 +168,11 @@ impl Intent {
             }
             None => Vec::new(),
         };
+        if known.problems.is_empty() {
+            self.troubled.remove(key);
+        } else {
+            self.troubled.insert(Arc::clone(key));
+        }
     }
 }
 
