@@ -1,5 +1,6 @@
 //! The workshop's own rules.
 
+mod cited;
 mod layers;
 mod purity;
 
