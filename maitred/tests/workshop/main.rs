@@ -2,6 +2,7 @@
 
 mod cited;
 mod layers;
+mod product;
 mod purity;
 
 use std::path::{Path, PathBuf};
