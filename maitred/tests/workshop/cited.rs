@@ -4,16 +4,20 @@ use std::process::Command;
 
 use crate::root;
 
-/// What `./dev` finds cited in a log.
+/// What `./dev` finds shown in a log.
 #[track_caller]
 fn check(log: &str, expected: &str) {
+    assert_eq!(cited(log, &[]), expected, "{log}");
+}
+
+fn cited(log: &str, which: &[&str]) -> String {
     let place = tempfile::tempdir().expect("a place for the log");
     let file = place.path().join("test.log");
     std::fs::write(&file, log).expect("it can be written");
-    let output = Command::new(root().join("dev")).arg("cited").arg(&file).output().expect("./dev runs");
+    let output = Command::new(root().join("dev")).arg("cited").arg(&file).args(which).output().expect("./dev runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(found.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{log}");
+    found.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The log of one binary: a line per test and, as `--show-output` has it, what each of them printed.
@@ -59,6 +63,7 @@ fn a_test_that_says_it_skipped_something_shows_nothing() {
         ("table", "case s301_a\nSKIP: table: no SCTP\ncase s302_b"),
     ];
     check(&log(&tests, &printed), "205");
+    assert_eq!(cited(&log(&tests, &printed), &["skipped"]), "104 301 302");
     // A test of the same name in another binary is another one.
     check(&[log(&[("s104_columns", "ok")], &[]), log(&tests, &printed)].concat(), "104 205");
     check(&[log(&tests, &printed), log(&[("s104_columns", "ok")], &[])].concat(), "104 205");
