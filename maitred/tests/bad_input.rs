@@ -135,7 +135,7 @@ fn a_store_whose_last_write_was_torn_starts_and_has_all_the_others() {
     drop(Server::start_in(directory, &[]));
 }
 
-fn proxy(kubeconfig: &Path) -> Said {
+fn dns(kubeconfig: &Path) -> Said {
     maitred(&["dns", "--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig.to_str().expect("the path is text")])
 }
 
@@ -144,10 +144,31 @@ fn a_kubeconfig_that_cannot_be_used_is_named() {
     let place = place();
     let file = place.path().join("kubeconfig");
     let name = file.display().to_string();
-    refused(&proxy(&file), &[&name, "No such file", "--kubeconfig"]);
+    refused(&dns(&file), &[&name, "No such file", "--kubeconfig"]);
     for garbled in ["{", "apiVersion: v1\nkind: Config\nclusters: 7\n", "apiVersion: v1\nkind: Config\n"] {
         fs::write(&file, garbled).expect("it can be written");
-        refused(&proxy(&file), &[&name, "--kubeconfig"]);
+        refused(&dns(&file), &[&name, "--kubeconfig"]);
+    }
+}
+
+/// Root may read everything, so the program runs as nobody.
+#[test]
+fn a_kubeconfig_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let place = place();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("the place is ours");
+    let file = place.path().join("kubeconfig");
+    fs::write(&file, expired_kubeconfig()).expect("it can be written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maitred"));
+    command.args(["dns", "--listen", "127.0.0.1:0", "--kubeconfig"]).arg(&file).stdin(Stdio::null());
+    match command.uid(NOBODY).gid(NOBODY).output() {
+        Ok(output) => {
+            refused(&Said::from(output), &[&file.display().to_string(), "Permission denied", "--kubeconfig"]);
+        }
+        Err(error) => println!("SKIP: a_kubeconfig_that_may_not_be_read_is_named: cannot be another user: {error}"),
     }
 }
 
@@ -177,5 +198,5 @@ fn an_expired_kubeconfig_says_since_when() {
     let place = place();
     let file = place.path().join("kubeconfig");
     fs::write(&file, expired_kubeconfig()).expect("it can be written");
-    refused(&proxy(&file), &[&file.display().to_string(), "expired at 2020-01-02T", "take a new kubeconfig"]);
+    refused(&dns(&file), &[&file.display().to_string(), "expired at 2020-01-02T", "take a new kubeconfig"]);
 }

@@ -90,10 +90,11 @@ impl Server {
         self.kubectl_with(words, "")
     }
 
-    /// Runs `kubectl edit` with a sed script as the editor.
+    /// Runs `kubectl edit` with a sed script as the editor. What it leaves behind goes with the server.
     pub fn kubectl_edit(&self, words: &str, script: &str) -> Said {
         let mut command = self.command(words.split_whitespace());
-        Said::from(command.env("EDITOR", format!("sed -i -e {script}")).output().expect("kubectl runs"))
+        command.env("EDITOR", format!("sed -i -e {script}")).env("TMPDIR", self.directory.path());
+        Said::from(command.output().expect("kubectl runs"))
     }
 
     /// Starts kubectl with these words and reads what it prints, line by line.
@@ -129,6 +130,12 @@ impl Following {
     pub fn next(&self) -> Vec<String> {
         let line = self.lines.recv_timeout(Duration::from_secs(30)).expect("kubectl prints another line");
         line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// The next line as it is, but for its age, which is `0s`; fails the test if there is none within half a minute.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        young(&self.lines.recv_timeout(Duration::from_secs(30)).expect("kubectl prints another line"))
     }
 
     /// Waits until the program ends by itself, and says what it said beyond the lines that were taken.
@@ -183,16 +190,29 @@ impl Said {
         self
     }
 
-    /// Asserts exit code 1 and the exact standard error.
+    /// Asserts success and what `describe` says, but for what differs each time: ages are `0s`, other times `*`.
+    #[track_caller]
+    pub fn described(&self, out: &str) -> &Said {
+        assert_eq!((self.code, timeless(&young(&self.out)).as_str()), (0, out), "standard error: {}", self.err);
+        self
+    }
+
+    /// Asserts exit code 1, the exact standard error, and that nothing was said to have been done.
     #[track_caller]
     pub fn refused(&self, err: &str) {
-        assert_eq!((self.code, self.err.as_str()), (1, err), "standard output: {}", self.out);
+        self.partly_refused("", err);
+    }
+
+    /// Asserts exit code 1, and exactly what was done (standard output) and what was refused (standard error).
+    #[track_caller]
+    pub fn partly_refused(&self, out: &str, err: &str) {
+        assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (1, out, err));
     }
 }
 
-/// kubectl's layout: three blanks behind the widest cell of a column, at least six columns of characters, nothing behind
+/// A table of these cells as kubectl lays it out: three blanks behind the widest cell of a column, at least six columns of characters, nothing behind
 /// the last.
-fn table(rows: &[&[&str]]) -> String {
+pub fn table(rows: &[&[&str]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in rows {
@@ -223,9 +243,9 @@ fn young(table: &str) -> String {
     table.lines().map(line).collect()
 }
 
-/// YAML or JSON with `*` for times, uids and resource versions.
+/// YAML, JSON or a description with `*` for times, uids and resource versions.
 pub fn timeless(text: &str) -> String {
-    let changing = ["creationTimestamp", "uid", "resourceVersion"];
+    let changing = ["creationTimestamp", "uid", "resourceVersion", "CreationTimestamp", "RenewTime"];
     let line = |line: &str| {
         let name = line.trim_start().trim_start_matches("- ").split(':').next().unwrap_or_default().trim_matches('"');
         match line.split_once(": ") {
@@ -248,7 +268,9 @@ pub fn kubectl() -> Option<&'static Path> {
         named.into_iter().chain(places).find(|program| minor_version(program).is_some_and(|minor| minor >= 30))
     });
     if found.is_none() {
-        println!("SKIP: no kubectl of version 1.30 or newer; what it sees of the API was not checked");
+        let test = std::thread::current();
+        let name = test.name().unwrap_or("a test by kubectl");
+        println!("SKIP: {name}: not checked, as there is no kubectl of version 1.30 or newer");
     }
     found.as_deref()
 }

@@ -16,6 +16,8 @@ fn delete_removes_by_name_by_label_and_all() {
     server.kubectl("delete service -l gone=soon").ok("service \"web-2\" deleted\nservice \"web-3\" deleted\n");
     server.kubectl("delete services --all").ok("service \"kubernetes\" deleted\nservice \"web-4\" deleted\n");
     server.kubectl("delete service nothing").refused(NOT_FOUND);
+    server.kubectl_with("create -f -", &named("web-5", "10.96.0.85")).ok("service/web-5 created\n");
+    server.kubectl("delete service web-5 nothing").partly_refused("service \"web-5\" deleted\n", NOT_FOUND);
     server.kubectl("delete service nothing --ignore-not-found").ok("");
     let prefix = "ipaddress.networking.k8s.io";
     server.kubectl("get ipaddresses -o name").ok(&format!("{prefix}/10.96.0.10\n{prefix}/fd00:10:96::a\n"));

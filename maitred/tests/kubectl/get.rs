@@ -1,7 +1,7 @@
 //! get: tables, forms, selectors.
 
 use crate::harness::Server;
-use crate::{NOT_FOUND, WEB};
+use crate::{NOT_FOUND, WEB, named};
 
 /// One Service of each type, as S-104 says they are shown.
 const EVERY_TYPE: &str = "
@@ -214,16 +214,73 @@ status:
   loadBalancer: {}
 ",
     );
-    let json = server.kubectl("get service web -o json");
-    let object: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
-    assert_eq!(
-        object["spec"]["ports"],
-        serde_json::json!([{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080 }])
-    );
-    let list = server.kubectl("get services -o json");
-    let list: serde_json::Value = serde_json::from_str(&list.out).expect("JSON");
-    assert_eq!((&list["kind"], list["items"].as_array().map(Vec::len)), (&"List".into(), Some(2)));
+    server.kubectl("get service web -o json").timeless(WEB_AS_JSON);
+    // A list is kubectl's own, of whole objects.
+    server.kubectl_with("create -f -", &named("b-web", "10.96.0.81")).ok("service/b-web created\n");
+    let indented = |name: &str, address: &str| {
+        let object =
+            WEB_AS_JSON.trim_end().replace("\"web\",\n        \"namespace", &format!("{name:?},\n        \"namespace"));
+        object.replace("10.96.0.80", address).replace('\n', "\n        ")
+    };
+    server.kubectl("get services -l !component -o json").timeless(&format!(
+        r#"{{
+    "apiVersion": "v1",
+    "items": [
+        {},
+        {}
+    ],
+    "kind": "List",
+    "metadata": {{
+        "resourceVersion": *
+    }}
+}}
+"#,
+        indented("b-web", "10.96.0.81"),
+        indented("web", "10.96.0.80"),
+    ));
 }
+
+/// The Service of [`WEB`] with the fields that the server gives it.
+const WEB_AS_JSON: &str = r#"{
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {
+        "creationTimestamp": *,
+        "generation": 1,
+        "name": "web",
+        "namespace": "default",
+        "resourceVersion": *,
+        "uid": *
+    },
+    "spec": {
+        "clusterIP": "10.96.0.80",
+        "clusterIPs": [
+            "10.96.0.80"
+        ],
+        "internalTrafficPolicy": "Cluster",
+        "ipFamilies": [
+            "IPv4"
+        ],
+        "ipFamilyPolicy": "SingleStack",
+        "ports": [
+            {
+                "name": "http",
+                "port": 80,
+                "protocol": "TCP",
+                "targetPort": 8080
+            }
+        ],
+        "selector": {
+            "app": "web"
+        },
+        "sessionAffinity": "None",
+        "type": "ClusterIP"
+    },
+    "status": {
+        "loadBalancer": {}
+    }
+}
+"#;
 
 #[test]
 fn get_refuses_what_is_not_there() {

@@ -118,9 +118,10 @@ fn annotations_are_added_changed_and_removed() {
     server.kubectl("get service web -o jsonpath={.metadata.annotations}").ok("");
     server.kubectl("annotate service nothing note=hello").refused(NOT_FOUND);
     let hints = "service.kubernetes.io/topology-mode=Auto service.kubernetes.io/topology-aware-hints=Disabled";
-    let said = server.kubectl(&format!("annotate service web {hints}"));
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("The Service \"web\" is invalid: metadata.annotations"), "{said:?}");
+    server.kubectl(&format!("annotate service web {hints}")).refused(
+        "The Service \"web\" is invalid: metadata.annotations[service.kubernetes.io/topology-mode]: Invalid value: \"Auto\": \
+         must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified\n",
+    );
 }
 
 #[test]
@@ -130,9 +131,17 @@ fn edit_writes_what_the_editor_leaves() {
     server.kubectl("get service web -o jsonpath={.spec.ports[0].targetPort}").ok("8081");
     let unchanged = server.kubectl_edit("edit service web", "/nothing/d");
     assert_eq!((unchanged.code, unchanged.err.as_str()), (0, "Edit cancelled, no changes made.\n"), "{unchanged:?}");
-    // After a refusal kubectl opens the editor again; it ends when that changes nothing.
+    // After a refusal kubectl opens the editor again, with the reasons on top; it ends when that changes nothing, and
+    // keeps the file under a name of its own.
     let refused = server.kubectl_edit("edit service web", r"s/port:\ 80$/port:\ 80000/");
-    assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
-    assert!(refused.err.starts_with("error: services \"web\" is invalid\n"), "{refused:?}");
+    let file = refused.err.split('"').find(|word| word.contains("/kubectl-edit-")).unwrap_or_default();
+    refused.refused(&format!(
+        "error: services \"web\" is invalid\nA copy of your changes has been stored to \"{file}\"\n\
+         error: Edit cancelled, no valid changes were saved.\n"
+    ));
+    let kept = std::fs::read_to_string(file).expect("kubectl kept it");
+    let reasons = "#\n# services \"web\" was not valid:\n\
+                   # * spec.ports[0].port: Invalid value: 80000: must be between 1 and 65535, inclusive\n#\n";
+    assert!(kept.contains(reasons) && kept.contains("    port: 80000\n"), "{kept}");
     server.kubectl_edit("edit service nothing", "/nothing/d").refused(NOT_FOUND);
 }

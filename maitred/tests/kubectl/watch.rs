@@ -1,19 +1,21 @@
 //! get -w.
 
-use crate::WEB;
-use crate::harness::Server;
+use crate::harness::{Server, table};
+use crate::{NOT_FOUND, WEB};
 
 #[test]
 fn s104_get_w_sees_each_change() {
     let Some(server) = Server::for_kubectl() else { return };
     server.kubectl_with("create -f -", WEB).ok("service/web created\n");
-    let watch = server.following("get service web -w --output-watch-events");
-    assert_eq!(watch.next()[..4], ["EVENT", "NAME", "TYPE", "CLUSTER-IP"]);
-    let row = |event: &str, ports: &str| {
-        let seen = watch.next();
-        assert_eq!(seen[..6], [event, "web", "ClusterIP", "10.96.0.80", "<none>", ports], "{seen:?}");
+    let watch = server.following("get service web -w --output-watch-events --request-timeout=15s");
+    // The event's column is wide enough for each of them from the first row on.
+    let head = ["EVENT   ", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"];
+    let rows = |event: &str, ports: &str| {
+        let event = format!("{event:8}");
+        table(&[&head, &[&event, "web", "ClusterIP", "10.96.0.80", "<none>", ports, "0s"]])
     };
-    row("ADDED", "80/TCP");
+    let row = |event: &str, ports: &str| assert_eq!(watch.line(), below_head(&rows(event, ports)));
+    assert_eq!([watch.line(), watch.line()].concat(), rows("ADDED", "80/TCP"));
     server.kubectl(r#"patch service web -p {"spec":{"ports":[{"port":80,"targetPort":9090}]}}"#);
     row("MODIFIED", "80/TCP");
     server.kubectl(r#"patch service web --type=merge -p {"spec":{"ports":[{"port":81}]}}"#);
@@ -22,6 +24,23 @@ fn s104_get_w_sees_each_change() {
     row("DELETED", "81/TCP");
     server.kubectl_with("create -f -", WEB).ok("service/web created\n");
     row("ADDED", "80/TCP");
+    // When its time is over, all has been said.
+    assert_eq!(watch.end(), (0, Vec::new()));
+}
+
+/// The rows of a table without its head.
+fn below_head(table: &str) -> &str {
+    table.split_once('\n').map_or("", |(_, rows)| rows)
+}
+
+#[test]
+fn get_w_refuses_what_is_not_there() {
+    let Some(server) = Server::for_kubectl() else { return };
+    server.kubectl("get service nothing -w").refused(NOT_FOUND);
+    server.kubectl("get services -w --field-selector spec.flavour=sweet").refused(
+        "Error from server (BadRequest): Unable to find \"/v1, Resource=services\" that match label selector \"\", field \
+         selector \"spec.flavour=sweet\": field label not supported: spec.flavour\n",
+    );
 }
 
 #[test]

@@ -124,3 +124,38 @@ fn who_may_not_program_the_kernel_hears_what_it_takes() {
         }
     });
 }
+
+/// What a kernel without nf_tables answers, told with the way out: by `check`, and by each role that needs it.
+#[test]
+fn a_kernel_without_nftables_is_named_with_the_way_out() {
+    const WHY: &str = "nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN: this kernel has no \
+                       nf_tables: `modprobe nf_tables`, or use a kernel that has it (CONFIG_NF_TABLES): Protocol not \
+                       supported (os error 93)";
+    lab::test(|| {
+        let (namespace, data) = machine();
+        let dir = data.path().join("data");
+        let dir = dir.to_str().expect("a path in UTF-8");
+        let said = crate::without_nftables(&namespace, &["check", "--data-dir", dir]);
+        assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{}", said.out);
+        let marked = format!("✗ nftables: IPv4: {WHY}\n    → use a kernel with nf_tables, ");
+        assert!(said.out.contains(&marked), "{}", said.out);
+        for name in ["proxies", "forward"] {
+            let line = format!("! {name}: not judged: nftables cannot be read: this kernel has no nf_tables");
+            assert!(said.out.contains(&line), "{}", said.out);
+        }
+        assert!(!said.out.contains("as root"), "rights help nobody here: {}", said.out);
+
+        let [logs, run] = ["logs", "run"].map(|name| data.path().join(name));
+        let [logs, run] = [&logs, &run].map(|path| path.to_str().expect("a path in UTF-8"));
+        let said = crate::without_nftables(&namespace, &["up", "--data-dir", dir, "--log-dir", logs, "--run-dir", run]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!([said.out, said.err].concat().contains(&marked), "up starts nothing");
+        assert!(!std::path::Path::new(dir).exists(), "nothing was written");
+
+        for role in ["proxy", "plan"] {
+            let said = crate::without_nftables(&namespace, &[role, "--kubeconfig", "/nothing", "--node-name", "n"]);
+            let expected = (Some(1), String::new(), format!("maitred: {WHY}\n"));
+            assert_eq!((said.code, said.out, said.err), expected, "{role}");
+        }
+    });
+}

@@ -2,9 +2,10 @@
 
 mod check;
 mod cleanup;
+mod seccomp;
 mod units;
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use lab::Namespace;
 
@@ -21,8 +22,21 @@ fn maitred(namespace: &Namespace, words: &[&str]) -> Said {
     run(namespace, Command::new(env!("CARGO_BIN_EXE_maitred")).args(words))
 }
 
+/// The same on a kernel without nftables.
+fn without_nftables(namespace: &Namespace, words: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maitred"));
+    command.args(words);
+    let run = || seccomp::without_nfnetlink().and_then(|()| command.output());
+    Said::from(namespace.run(run).expect("the namespace is entered").expect("the filter is taken and the binary runs"))
+}
+
 fn run(namespace: &Namespace, command: &mut Command) -> Said {
-    let output = namespace.run(|| command.output()).expect("the namespace is entered").expect("the binary runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
-    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
+    Said::from(namespace.run(|| command.output()).expect("the namespace is entered").expect("the binary runs"))
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Said {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
+        Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
+    }
 }

@@ -34,6 +34,9 @@ pub enum NetlinkError {
     /// The socket could not be made.
     #[error("cannot open a netlink socket")]
     Open(#[source] io::Error),
+    /// The kernel knows nothing of nftables; its answer.
+    #[error("this kernel has no nf_tables: `modprobe nf_tables`, or use a kernel that has it (CONFIG_NF_TABLES)")]
+    NoNftables(#[source] io::Error),
     /// The kernel didn't take the bytes.
     #[error("cannot send {bytes} bytes by netlink")]
     Send {
@@ -69,7 +72,9 @@ impl NetlinkError {
     /// The kernel's error number, if there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            NetlinkError::Open(source) | NetlinkError::Receive(source) => source.raw_os_error(),
+            NetlinkError::Open(source) | NetlinkError::NoNftables(source) | NetlinkError::Receive(source) => {
+                source.raw_os_error()
+            }
             NetlinkError::Send { source, .. } | NetlinkError::Refused { source, .. } => source.raw_os_error(),
             NetlinkError::NoAnswer | NetlinkError::Interrupted => None,
         }

@@ -41,7 +41,7 @@ pub struct NfSocket {
 impl NfSocket {
     /// Opens a socket in the caller's network namespace, to which it belongs from then on.
     pub fn open() -> Result<NfSocket, NetlinkError> {
-        Ok(NfSocket { socket: Socket::open(NETLINK_NETFILTER)? })
+        Ok(NfSocket { socket: open_socket()? })
     }
 
     /// The most bytes of one transaction; none if only memory bounds it.
@@ -91,14 +91,20 @@ impl NfSocket {
 
     /// The generation of the ruleset: every transaction of anybody makes a new one.
     pub fn generation(&mut self) -> Result<u32, NetlinkError> {
-        let mut request = Vec::new();
-        message(&mut request, GET_GENERATION, REQUEST, 0, &[0; 4]);
-        let answer = self.socket.ask(&request)?;
+        let answer = self.ask(GET_GENERATION)?;
         messages(&answer)
             .filter(|message| message.kind == NEW_GENERATION)
             .filter_map(|message| attributes(message.bytes.get(HEADER..)?).find(|(kind, _)| *kind == 1))
             .find_map(|(_, number)| number.try_into().ok().map(u32::from_be_bytes))
             .ok_or(NetlinkError::NoAnswer)
+    }
+
+    /// Asks for something that there is one of.
+    fn ask(&mut self, kind: u16) -> Result<Vec<u8>, NetlinkError> {
+        let mut request = Vec::new();
+        message(&mut request, kind, REQUEST, 0, &[0; 4]);
+        // nfnetlink answers so to messages of a subsystem that is not there.
+        self.socket.ask(&request).map_err(|failure| no_nftables_if(failure, libc::EINVAL))
     }
 
     /// The number by which [`NftablesWatch`] knows changes that were made through this socket.
@@ -123,7 +129,7 @@ pub struct NftablesWatch {
 impl NftablesWatch {
     /// Listens, in the caller's network namespace, for changes of the tables of this name in all families.
     pub fn open(table: &str) -> Result<NftablesWatch, NetlinkError> {
-        let socket = Socket::open(NETLINK_NETFILTER)?;
+        let socket = open_socket()?;
         socket.join(GROUP)?;
         Ok(NftablesWatch { socket, table: table.to_owned() })
     }
@@ -160,10 +166,60 @@ impl NftablesWatch {
     }
 }
 
+fn open_socket() -> Result<Socket, NetlinkError> {
+    // A kernel without nfnetlink has no such protocol.
+    Socket::open(NETLINK_NETFILTER).map_err(|failure| no_nftables_if(failure, libc::EPROTONOSUPPORT))
+}
+
+/// A failure in clearer words if it is the answer of a kernel without nf_tables.
+fn no_nftables_if(failure: NetlinkError, answer: i32) -> NetlinkError {
+    match failure {
+        NetlinkError::Open(source) | NetlinkError::Refused { source, .. } if source.raw_os_error() == Some(answer) => {
+            NetlinkError::NoNftables(source)
+        }
+        other => other,
+    }
+}
+
 /// Every message of nf_tables but that of a new generation names its table first.
 fn is_foreign(datagram: &[u8], table: &str, own_ports: &[u32]) -> bool {
     messages(datagram)
         .filter(|message| message.kind != NEW_GENERATION && !own_ports.contains(&message.port))
         .filter_map(|message| attributes(message.bytes.get(HEADER..)?).find(|(kind, _)| *kind == 1))
         .any(|(_, name)| name.strip_suffix(&[0]).unwrap_or(name) == table.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Subsystem 255 of nfnetlink, of which the kernel knows as little as of nf_tables where that is missing.
+    const OF_NO_SUBSYSTEM: u16 = 0xff00;
+
+    #[test]
+    fn a_subsystem_that_the_kernel_lacks_is_named_with_the_way_out() {
+        let Ok(namespace) = crate::netns::Namespace::create() else {
+            println!("SKIP: a_subsystem_that_the_kernel_lacks: no network namespaces");
+            return;
+        };
+        let failure = namespace.run(|| NfSocket::open().unwrap().ask(OF_NO_SUBSYSTEM).unwrap_err()).unwrap();
+        let said = failure.to_string();
+        assert!(matches!(failure, NetlinkError::NoNftables(_)), "{failure:?}");
+        for word in ["no nf_tables", "modprobe nf_tables", "CONFIG_NF_TABLES"] {
+            assert!(said.contains(word), "{word} is not in {said}");
+        }
+    }
+
+    #[test]
+    fn other_failures_keep_their_words() {
+        let refused = |number| NetlinkError::Refused {
+            sequence: 0,
+            text: None,
+            source: std::io::Error::from_raw_os_error(number),
+        };
+        let kept = no_nftables_if(refused(libc::EPERM), libc::EINVAL);
+        assert!(matches!(kept, NetlinkError::Refused { .. }) && kept.errno() == Some(libc::EPERM), "{kept:?}");
+        let told = no_nftables_if(refused(libc::EINVAL), libc::EINVAL);
+        assert!(matches!(told, NetlinkError::NoNftables(_)) && told.errno() == Some(libc::EINVAL), "{told:?}");
+    }
 }

@@ -330,6 +330,40 @@ async fn s361_a_frontend_that_the_kernel_refuses_is_told_of_and_the_others_are_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s317_a_service_that_loses_a_frontend_hears_once_who_has_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = server(&directory).await;
+    let cluster = cluster::in_process(server.client(Identity::component("test")));
+    let create = async |name: &str, spec: Value| {
+        let service = json!({ "metadata": { "name": name }, "spec": spec });
+        cluster.create::<api::Service>("default", service).await.expect("a Service");
+    };
+    let outside = json!({ "ports": [{ "port": 80 }], "externalIPs": ["203.0.113.7"] });
+    create("older", outside.clone()).await;
+    // Creation times are whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    create("younger", outside).await;
+    create("inner", json!({ "ports": [{ "port": 81 }], "clusterIP": "10.96.0.80" })).await;
+    create("thief", json!({ "ports": [{ "port": 81 }], "externalIPs": ["10.96.0.80"] })).await;
+    let memory = Memory::new();
+    let (_stop, mut progress) = start(&server, config(), &memory);
+    progress.wait_for(|progress| progress.programmed).await.expect("the proxy runs");
+    let check = async |loser: &str, text: &str| {
+        assert_eq!(told(&server, loser, "FrontendConflict").await, [(text.to_owned(), 1)], "{loser}");
+    };
+    check("younger", "Service default/younger does not get 203.0.113.7:80/tcp: the older Service default/older has it")
+        .await;
+    check(
+        "thief",
+        "Service default/thief does not get 10.96.0.80:81/tcp: it is the cluster IP of Service default/inner",
+    )
+    .await;
+    for winner in ["older", "inner"] {
+        assert_eq!(events(&server, winner, "FrontendConflict").await, [], "{winner}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s356_a_service_with_a_health_check_port_hears_once_that_it_is_not_served() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = server(&directory).await;

@@ -1,8 +1,8 @@
 //! The file layer: the few file operations the store does, in one directory, behind a trait.
 //!
-//! [`Directory`] is the real one. [`crate::simulated::SimFiles`] loses power, fills up and breaks on demand. What has not
-//! been synced may be lost, whole or in part and in any order: the bytes of a file until [`OpenFile::sync`], its name until
-//! [`Files::sync_dir`].
+//! [`Directory`] is the real one. `simulated::SimFiles`, which only tests have, loses power, fills up and breaks on demand.
+//! What has not been synced may be lost, whole or in part and in any order: the bytes of a file until [`OpenFile::sync`],
+//! its name until [`Files::sync_dir`].
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -12,6 +12,7 @@ mod log;
 mod options;
 mod queue;
 mod recovery;
+#[cfg(any(test, feature = "simulated"))]
 pub mod simulated;
 mod snapshot;
 mod watchers;

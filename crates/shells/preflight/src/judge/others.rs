@@ -4,7 +4,7 @@ use kernel::chains::{Chain, FORWARD, Table, TableFamily};
 use model::Family;
 
 use crate::Wanted;
-use crate::facts::Facts;
+use crate::facts::{Facts, Trial};
 use crate::finding::{Finding, Verdict};
 
 /// What a proxy leaves behind that leads packets; the kubelet's own `KUBE-KUBELET-CANARY` and the like lead none.
@@ -18,12 +18,20 @@ pub(super) fn proxies(facts: &Facts) -> Vec<Finding> {
     let mut found: Vec<Finding> =
         [kube_proxy(NAME, facts), ipvs(NAME, facts), cilium(NAME, facts)].into_iter().flatten().collect();
     if let Err(reason) = facts.tables.as_ref().and(facts.chains.as_ref()) {
-        found.push(Finding::unknown(NAME, reason));
+        found.push(unread(NAME, reason, facts));
     }
     if found.is_empty() {
         found.push(Finding::good(NAME, "nobody else serves Services here"));
     }
     found
+}
+
+/// What could not be found out since nftables could not be read. Where the kernel lacks it, rights help nobody.
+fn unread(name: &'static str, reason: &str, facts: &Facts) -> Finding {
+    match facts.rules[0] {
+        Trial::Fails(_) => Finding::warning(name, format!("not judged: {reason}"), "do first what `nftables` asks for"),
+        Trial::Works | Trial::Untried(_) => Finding::unknown(name, reason),
+    }
 }
 
 fn kube_proxy(name: &'static str, facts: &Facts) -> Option<Finding> {
@@ -72,7 +80,7 @@ pub(super) fn forward(facts: &Facts, wanted: &Wanted) -> Finding {
     const NAME: &str = "forward";
     let chains = match &facts.chains {
         Ok(chains) => chains,
-        Err(reason) => return Finding::unknown(NAME, reason),
+        Err(reason) => return unread(NAME, reason, facts),
     };
     let matters = |family| match family {
         TableFamily::Inet => true,

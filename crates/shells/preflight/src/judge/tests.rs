@@ -284,6 +284,23 @@ fn a_machine_with_nothing_in_the_way_gets_a_tick_on_each_line() {
 }
 
 #[test]
+fn where_the_kernel_lacks_nftables_what_it_would_show_waits_for_it() {
+    let lacks = "nftables cannot be read: this kernel has no nf_tables";
+    let facts = Facts {
+        rules: [Trial::Fails(lacks.into()), Trial::Fails(lacks.into())],
+        tables: Err(lacks.into()),
+        chains: Err(lacks.into()),
+        ..good()
+    };
+    let findings = judge(&facts, &wanted());
+    for name in ["proxies", "forward"] {
+        let finding = findings.iter().find(|finding| finding.name == name).expect("each is told of");
+        let expected = Finding::warning(name, format!("not judged: {lacks}"), "do first what `nftables` asks for");
+        assert_eq!(*finding, expected);
+    }
+}
+
+#[test]
 fn each_thing_in_the_way_turns_its_own_line_and_says_what_to_do() {
     let clean = judge(&good(), &wanted());
     for case in CASES {

@@ -1,10 +1,12 @@
-//! The workshop's own rules: who may use whom, and that cores stay pure.
+//! Who may use whom.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::root;
 
 /// The crates in the order of the design: a crate uses crates of the groups before its own and, within its group, only
 /// those listed before it. The backends (`nft`, …) never see each other.
@@ -28,10 +30,6 @@ const GROUPS: [&[&str]; 4] = [
     &["maitred", "benches", "fuzz"],
 ];
 const BACKENDS: [&str; 4] = ["nft", "iptables", "ipvs", "ebpf"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the binary's crate lies in the workspace").to_owned()
-}
 
 fn position(name: &str) -> Option<(usize, usize)> {
     GROUPS.iter().enumerate().find_map(|(group, names)| names.iter().position(|n| *n == name).map(|at| (group, at)))
@@ -74,28 +72,4 @@ fn crates_use_only_what_the_design_lists_before_them() {
             assert!(!both, "the backends {name} and {dependency} see each other");
         }
     }
-}
-
-#[test]
-fn a_core_that_reads_the_clock_is_refused_by_clippy() {
-    let place = tempfile::tempdir().expect("a place for the crate");
-    std::fs::create_dir(place.path().join("src")).expect("a source folder");
-    std::fs::copy(root().join("crates/cores/clippy.toml"), place.path().join("clippy.toml")).expect("the lints");
-    let manifest = "[package]\nname = \"impure\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
-    std::fs::write(place.path().join("Cargo.toml"), manifest).expect("a manifest");
-    let clippy = |source: &str| {
-        std::fs::write(place.path().join("src/lib.rs"), source).expect("the source");
-        Command::new(env!("CARGO"))
-            .args(["clippy", "--offline", "--quiet", "--", "-D", "warnings"])
-            .current_dir(place.path())
-            .env("CARGO_TARGET_DIR", place.path().join("target"))
-            .output()
-            .expect("clippy runs")
-    };
-    let impure = clippy("pub fn age() -> std::time::Instant {\n    std::time::Instant::now()\n}\n");
-    let said = String::from_utf8_lossy(&impure.stderr).into_owned();
-    assert!(!impure.status.success(), "the clock was let through");
-    assert!(said.contains("a core takes `now` as an argument"), "{said}");
-    let pure = clippy("pub fn age(now: std::time::Instant) -> std::time::Instant {\n    now\n}\n");
-    assert!(pure.status.success(), "{}", String::from_utf8_lossy(&pure.stderr));
 }
