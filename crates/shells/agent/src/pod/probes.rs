@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::grpc;
 
-/// As much of an answer as holds its status line.
-const STATUS_BYTES: usize = 64;
+/// So much of an answer is read, as by the kubelet.
+const ANSWER_BYTES: usize = 10 << 10;
 
 /// Opens a connection and closes it.
 pub(super) async fn tcp(
@@ -34,17 +34,35 @@ pub(super) async fn http(
         let host = stream.peer_addr().map_err(|error| error.to_string())?;
         let request = request(path, &host.to_string(), headers);
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        let mut answer = Vec::with_capacity(STATUS_BYTES);
-        while answer.len() < STATUS_BYTES && !answer.contains(&b'\n') {
-            match stream.read_buf(&mut answer).await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        judge(&answer)
+        judge(&read_answer(&mut stream).await.map_err(|error| error.to_string())?)
     };
     within(time, asked).await
+}
+
+/// Reads an answer to its end: closing the connection before would reset it, which many servers take for a fault.
+async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    while answer.len() < ANSWER_BYTES && !is_whole(&answer) {
+        if from.read_buf(&mut answer).await? == 0 {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// Whether an answer ends here, by what its head says (RFC 9112, section 6.3). One that does not say ends with its connection,
+/// which was asked to be closed.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let (head, body) = (String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase(), &answer[end + 4..]);
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
+    if header("transfer-encoding").is_some_and(|coding| coding.ends_with("chunked")) {
+        // The last chunk, without trailers.
+        return body == b"0\r\n\r\n" || body.ends_with(b"\r\n0\r\n\r\n");
+    }
+    let is_bare = [" 204", " 304"].iter().any(|code| head.lines().next().is_some_and(|line| line.contains(code)));
+    let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
+    is_bare || length.is_some_and(|length| body.len() >= length)
 }
 
 /// Asks the gRPC health service.
@@ -109,6 +127,54 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(judge(answer.as_bytes()).is_ok(), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_its_head_says_so() {
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\n", false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nX-Content-Length: 0\r\n\r\n", false),
+        ] {
+            assert_eq!(is_whole(answer.as_bytes()), expected, "{answer:?}");
+        }
+    }
+
+    /// Probes a server that sends this answer in two pieces and, if it may, closes. Says how the probe and the server ended.
+    async fn probe_of(answer: String, closes: bool) -> (Result<(), String>, std::io::Result<usize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let server = async {
+            let (mut stream, _) = listener.accept().await.expect("a probe");
+            stream.read(&mut [0; 1024]).await.expect("a request");
+            let (first, second) = answer.split_at(answer.len() / 2);
+            stream.write_all(first.as_bytes()).await.expect("the probe reads");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.write_all(second.as_bytes()).await.expect("the probe still reads");
+            if closes {
+                stream.shutdown().await.expect("the probe is still there");
+            }
+            // Fails if the probe has closed with something unread.
+            stream.read(&mut [0; 1]).await
+        };
+        tokio::join!(http(None, Some(at.ip()), at.port(), ("/", &[]), Duration::from_secs(5)), server)
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_read_to_its_end_so_that_the_connection_is_not_reset() {
+        let body = "x".repeat(4000);
+        for (head, closes) in [("", true), ("Content-Length: 4000\r\n", false)] {
+            let (probe, server) = probe_of(format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}"), closes).await;
+            assert_eq!(probe, Ok(()), "{head}");
+            assert_eq!(server.expect("no reset"), 0, "{head}");
         }
     }
 
