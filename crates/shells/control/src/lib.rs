@@ -22,5 +22,5 @@ mod server;
 pub use client::ask;
 pub use error::ControlError;
 pub use request::Request;
-pub use seat::{Holder, Seat, holders, seats};
+pub use seat::{Holder, Seat, holders, lock_file, seats};
 pub use server::{Held, serve};
