@@ -137,8 +137,8 @@ impl Task {
             Action::Tcp { host, port } => drop(self.background.spawn(async move {
                 done(probes::tcp(host.as_deref(), default, port, time).await).await;
             })),
-            Action::Http { host, port, path, headers } => drop(self.background.spawn(async move {
-                done(probes::http(host.as_deref(), default, port, (&path, &headers), time).await).await;
+            Action::Http { tls, host, port, path, headers } => drop(self.background.spawn(async move {
+                done(probes::http(tls, host.as_deref(), default, port, (&path, &headers), time).await).await;
             })),
             Action::Grpc { port, service } => drop(self.background.spawn(async move {
                 done(probes::grpc(default, port, &service, time).await).await;

@@ -9,6 +9,7 @@ mod grpc;
 mod object;
 mod probes;
 mod publish;
+mod tls;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;

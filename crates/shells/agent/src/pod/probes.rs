@@ -1,12 +1,13 @@
 //! Probes over the network, and hooks of the same kind.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::grpc;
+use super::{grpc, tls};
 
 /// So much of an answer is read, as by the kubelet.
 const ANSWER_BYTES: usize = 10 << 10;
@@ -21,8 +22,9 @@ pub(super) async fn tcp(
     within(time, async { connect(address, default, port).await.map(drop) }).await
 }
 
-/// GETs a path; 200 to 399 is success.
+/// GETs a path, over TLS if asked for; 200 to 399 is success.
 pub(super) async fn http(
+    tls: bool,
     address: Option<&str>,
     default: Option<IpAddr>,
     port: u16,
@@ -30,21 +32,37 @@ pub(super) async fn http(
     time: Duration,
 ) -> Result<(), String> {
     let asked = async {
-        let mut stream = connect(address, default, port).await?;
-        let host = stream.peer_addr().map_err(|error| error.to_string())?;
-        let request = request(path, &host.to_string(), headers);
-        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        judge(&read_answer(&mut stream).await.map_err(|error| error.to_string())?)
+        let stream = connect(address, default, port).await?;
+        let peer = stream.peer_addr().map_err(|error| error.to_string())?;
+        let request = request(path, &peer.to_string(), headers);
+        let answer = match tls {
+            true => exchange(tls::connect(stream, address, peer.ip()).await?, &request).await,
+            false => exchange(stream, &request).await,
+        };
+        judge(&answer.map_err(|error| error.to_string())?)
     };
     within(time, asked).await
+}
+
+/// Sends a request and reads its answer.
+async fn exchange(mut with: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> std::io::Result<Vec<u8>> {
+    with.write_all(request.as_bytes()).await?;
+    let answer = read_answer(&mut with).await?;
+    // The answer is there; that its sender has gone meanwhile is no matter.
+    let _ = with.shutdown().await;
+    Ok(answer)
 }
 
 /// Reads an answer to its end: closing the connection before would reset it, which many servers take for a fault.
 async fn read_answer(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     while answer.len() < ANSWER_BYTES && !is_whole(&answer) {
-        if from.read_buf(&mut answer).await? == 0 {
-            break;
+        match from.read_buf(&mut answer).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            // Many servers end TLS by closing the connection.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(answer)
@@ -148,13 +166,21 @@ mod tests {
         }
     }
 
+    /// Reads a request.
+    async fn hear(stream: &mut (impl AsyncRead + Unpin)) {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut request).await.expect("a request"), 0);
+        }
+    }
+
     /// Probes a server that sends this answer in two pieces and, if it may, closes. Says how the probe and the server ended.
     async fn probe_of(answer: String, closes: bool) -> (Result<(), String>, std::io::Result<usize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let at = listener.local_addr().expect("an address");
         let server = async {
             let (mut stream, _) = listener.accept().await.expect("a probe");
-            stream.read(&mut [0; 1024]).await.expect("a request");
+            hear(&mut stream).await;
             let (first, second) = answer.split_at(answer.len() / 2);
             stream.write_all(first.as_bytes()).await.expect("the probe reads");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -165,7 +191,7 @@ mod tests {
             // Fails if the probe has closed with something unread.
             stream.read(&mut [0; 1]).await
         };
-        tokio::join!(http(None, Some(at.ip()), at.port(), ("/", &[]), Duration::from_secs(5)), server)
+        tokio::join!(http(false, None, Some(at.ip()), at.port(), ("/", &[]), Duration::from_secs(5)), server)
     }
 
     #[tokio::test]
@@ -176,6 +202,36 @@ mod tests {
             assert_eq!(probe, Ok(()), "{head}");
             assert_eq!(server.expect("no reset"), 0, "{head}");
         }
+    }
+
+    #[tokio::test]
+    async fn over_tls_any_certificate_will_do() {
+        let certified = rcgen::generate_simple_self_signed(vec!["somebody.example".to_owned()]).expect("a certificate");
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("its versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key.into())
+            .expect("a server");
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let server = async {
+            for code in ["200 OK", "503 No"] {
+                let (stream, _) = listener.accept().await.expect("a probe");
+                let mut stream = acceptor.accept(stream).await.expect("it speaks TLS");
+                hear(&mut stream).await;
+                stream.write_all(format!("HTTP/1.1 {code}\r\n\r\n").as_bytes()).await.expect("it reads");
+                stream.flush().await.expect("it reads");
+                // As many servers do: the connection is closed without a word.
+            }
+        };
+        let probe = async || http(true, None, Some(at.ip()), at.port(), ("/", &[]), Duration::from_secs(5)).await;
+        let probes = async { (probe().await, probe().await) };
+        let (results, ()) = tokio::join!(probes, server);
+        assert_eq!(results, (Ok(()), Err("HTTP probe failed with statuscode: 503".to_owned())));
     }
 
     #[test]
