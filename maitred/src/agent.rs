@@ -8,20 +8,18 @@ pub(crate) fn run(options: cli::Agent) -> anyhow::Result<()> {
     let settings = node::Settings::new(&options.node, &options.run_dir, &options.cluster_domain, &options.ranges)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let mut stop = std::pin::pin!(crate::stop_signal());
         let socket = status::hold(&options.run_dir, "agent")?;
         let cluster = cluster::kubeconfig(&options.kubeconfig).await?;
-        let mut node = tokio::select! {
-            started = node::start(&settings, |_| cluster.clone()) => started?,
-            () = crate::stop_signal() => return Ok(()),
-        };
+        let Some(mut node) = node::start(&settings, |_| cluster.clone(), &mut stop).await? else { return Ok(()) };
         socket.tell(node.status());
         eprintln!("maitred: node {} runs", settings.name());
-        tokio::select! {
-            () = crate::stop_signal() => {}
-            error = node.failed() => return Err(error),
-        }
+        let ended = tokio::select! {
+            () = &mut stop => Ok(()),
+            error = node.failed() => Err(error),
+        };
         node.stop().await;
-        Ok(())
+        ended
     })
 }
 

@@ -37,10 +37,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 pub(crate) fn wanted(server: &cli::Server, node: &cli::NodeOptions) -> Wanted {
     let given = !node.node_ip.is_empty();
     let addresses = if given { node.node_ip.clone() } else { crate::addresses::machine_addresses() };
-    let api = listen("the API", server.listen, Transport::Tcp, "--listen");
+    let api = listen("the API", server.listen, Transport::Tcp, ["--listen"; 2]);
     let dns = addresses.into_iter().flat_map(|address| {
         let place = SocketAddr::new(address, node.dns_port);
-        [Transport::Udp, Transport::Tcp].map(|transport| listen("DNS", place, transport, "--dns-port"))
+        let options = ["--dns-port", "--node-ip"];
+        [Transport::Udp, Transport::Tcp].map(|transport| listen("DNS", place, transport, options))
     });
     Wanted {
         service_ranges: server.service_cluster_ip_range.clone(),
@@ -52,6 +53,8 @@ pub(crate) fn wanted(server: &cli::Server, node: &cli::NodeOptions) -> Wanted {
     }
 }
 
-fn listen(purpose: &str, address: SocketAddr, transport: Transport, option: &str) -> Listen {
-    Listen { purpose: purpose.to_owned(), address, transport, option: option.to_owned() }
+/// The options choose another place, and another address.
+fn listen(purpose: &str, address: SocketAddr, transport: Transport, options: [&str; 2]) -> Listen {
+    let [option, address_option] = options.map(str::to_owned);
+    Listen { purpose: purpose.to_owned(), address, transport, option, address_option }
 }

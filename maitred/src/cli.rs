@@ -8,6 +8,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::IpNet;
 use jiff::SignedDuration;
 
+use crate::names;
+
 /// Where control sockets lie.
 pub(crate) const RUN_DIR: &str = "/run/maitred";
 
@@ -74,7 +76,7 @@ pub(crate) struct Agent {
     #[arg(long, value_name = "FILE", default_value = "/etc/maitred/agent.kubeconfig")]
     pub(crate) kubeconfig: PathBuf,
     /// Domain of the cluster's DNS names
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = names::domain)]
     pub(crate) cluster_domain: String,
     /// The cluster's ranges of Services and Pods, whose reverse names the DNS server answers
     #[arg(
@@ -108,7 +110,7 @@ pub(crate) struct Status {
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeOptions {
     /// The node's name [default: the host's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = names::node_name)]
     pub(crate) node_name: Option<String>,
     /// Where others reach the node, at most one address per family, the primary family first [default: the machine's]
     #[arg(long, value_name = "IP", value_delimiter = ',')]
@@ -161,7 +163,7 @@ pub(crate) struct Demo {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Output {
-    /// A line per check
+    /// Lines for people
     Table,
     /// One JSON object on standard output, and nothing else
     Json,
@@ -194,7 +196,7 @@ pub(crate) struct Server {
     #[arg(long, value_name = "FROM-TO", default_value = "30000-32767", value_parser = port_range)]
     pub(crate) service_node_port_range: RangeInclusive<u16>,
     /// Domain of the cluster's DNS names
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = names::domain)]
     pub(crate) cluster_domain: String,
     /// How long an Event is kept after it was last told
     #[arg(long, value_name = "DURATION", default_value = "1h0m0s", value_parser = positive_duration)]
@@ -226,7 +228,7 @@ pub(crate) struct ProxiedNode {
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: PathBuf,
     /// This node's name, as its Node object has it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = names::node_name)]
     pub(crate) node_name: String,
     /// How traffic of this node's Pods is known
     #[arg(long, value_enum, default_value_t = DetectLocal::ClusterCidr)]
@@ -257,7 +259,7 @@ pub(crate) struct Dns {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:53", value_delimiter = ',')]
     pub(crate) listen: Vec<SocketAddr>,
     /// Domain of the cluster's names
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", value_parser = names::domain)]
     pub(crate) cluster_domain: String,
     /// Seconds for which clients may keep an answer, 0 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]

@@ -8,6 +8,7 @@ mod cli;
 mod demo;
 mod dns;
 mod echo;
+mod names;
 mod node;
 mod out;
 mod plan;
@@ -72,12 +73,15 @@ fn log(verbose: u8) {
     writer.with_ansi(is_terminal).with_target(false).init();
 }
 
-/// Resolves on Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .expect("a runtime with I/O can listen for signals");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Resolves on Ctrl-C or SIGTERM. Both are heard from the moment on when this returns.
+fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let heard = |kind| signal(kind).expect("a runtime with I/O can listen for signals");
+    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt()), heard(SignalKind::terminate()));
+    async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }

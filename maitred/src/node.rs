@@ -68,14 +68,8 @@ impl Settings {
         }
         let name = match &options.node_name {
             Some(name) => name.clone(),
-            None => {
-                let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-                name.trim().to_lowercase()
-            }
+            None => host_name(&std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default())?,
         };
-        if name.is_empty() || name == "(none)" {
-            bail!("this machine has no host name: name the node by --node-name");
-        }
         Ok(Settings {
             name,
             addresses,
@@ -149,52 +143,95 @@ impl Settings {
     }
 }
 
+/// The host's name, as a node's.
+fn host_name(text: &str) -> anyhow::Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name == "(none)" {
+        bail!("this machine has no host name: name the node by --node-name");
+    }
+    let named = crate::names::node_name(name).map_err(anyhow::Error::msg);
+    named.context("the host's name cannot be the node's: name the node by --node-name")
+}
+
 /// A running node.
 pub(crate) struct Node {
+    parts: Parts,
+    agent: agent::Running,
+    addresses: Vec<IpAddr>,
+    name_server: Option<IpAddr>,
+}
+
+/// What runs beside the agent, and what ends all of it.
+struct Parts {
     stop: watch::Sender<bool>,
     withdraw_dns: watch::Sender<bool>,
     serving: watch::Receiver<bool>,
     progress: watch::Receiver<Progress>,
     proxy: std::thread::JoinHandle<()>,
     dns: JoinHandle<()>,
-    agent: agent::Running,
-    addresses: Vec<IpAddr>,
-    name_server: Option<IpAddr>,
     _programmer: control::Programmer,
 }
 
-/// Starts everything, in the caller's network namespace. `cluster` gives each component a client of its own.
-pub(crate) async fn start(settings: &Settings, cluster: impl Fn(&str) -> Cluster) -> anyhow::Result<Node> {
-    let programmer = control::Programmer::claim()?;
-    let (stop, stopped) = watch::channel(false);
-    let dataplane = Box::new(proxy::Nftables::open()?);
-    let (proxy, progress) = proxy::start(&cluster("proxy"), settings.proxy(), dataplane, stopped.clone())?;
-    let (withdraw_dns, withdrawn) = watch::channel(false);
-    let (serving_now, serving) = watch::channel(false);
-    let dns = tokio::spawn(keep_dns(cluster("dns"), settings.dns()?, serving_now, withdrawn, stopped.clone()));
-    let agent_cluster = cluster("agent");
-    let dns_addresses = dns_addresses(&agent_cluster, &settings.options.cluster_dns).await;
+/// Starts everything, in the caller's network namespace. `cluster` gives each component a client of its own. Where `stop`
+/// comes first, or the agent cannot start, nothing runs any more when this returns.
+pub(crate) async fn start(
+    settings: &Settings,
+    cluster: impl Fn(&str) -> Cluster,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Option<Node>> {
+    let parts = Parts::start(settings, &cluster)?;
+    let own = cluster("agent");
+    let started = tokio::select! {
+        started = start_agent(settings, &own, &parts) => started.map(Some),
+        () = stop => Ok(None),
+    };
+    match started {
+        Ok(Some((agent, name_server))) => {
+            Ok(Some(Node { parts, agent, addresses: settings.addresses.clone(), name_server }))
+        }
+        other => {
+            parts.end().await;
+            other.map(|_| None)
+        }
+    }
+}
+
+/// The agent, and the name server that its Pods ask.
+async fn start_agent(
+    settings: &Settings,
+    cluster: &Cluster,
+    parts: &Parts,
+) -> anyhow::Result<(agent::Running, Option<IpAddr>)> {
+    let dns_addresses = dns_addresses(cluster, &settings.options.cluster_dns).await;
     let name_server = dns_addresses.first().copied();
-    let agent = agent::start(settings.agent(dns_addresses, serving.clone())?, &agent_cluster, stopped)?;
-    let addresses = settings.addresses.clone();
-    Ok(Node {
-        stop,
-        withdraw_dns,
-        serving,
-        progress,
-        proxy,
-        dns,
-        agent,
-        addresses,
-        name_server,
-        _programmer: programmer,
-    })
+    let config = settings.agent(dns_addresses, parts.serving.clone())?;
+    Ok((agent::start(config, cluster, parts.stop.subscribe())?, name_server))
+}
+
+impl Parts {
+    fn start(settings: &Settings, cluster: &impl Fn(&str) -> Cluster) -> anyhow::Result<Parts> {
+        let dns = settings.dns()?;
+        let programmer = control::Programmer::claim()?;
+        let (stop, stopped) = watch::channel(false);
+        let dataplane = Box::new(proxy::Nftables::open()?);
+        let (proxy, progress) = proxy::start(&cluster("proxy"), settings.proxy(), dataplane, stopped.clone())?;
+        let (withdraw_dns, withdrawn) = watch::channel(false);
+        let (serving_now, serving) = watch::channel(false);
+        let dns = tokio::spawn(keep_dns(cluster("dns"), dns, serving_now, withdrawn, stopped));
+        Ok(Parts { stop, withdraw_dns, serving, progress, proxy, dns, _programmer: programmer })
+    }
+
+    async fn end(self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::task::spawn_blocking(|| self.proxy.join()).await;
+        let _ = self.dns.await;
+    }
 }
 
 impl Node {
     /// Resolves if a part of the node has ended that must not.
     pub(crate) async fn failed(&mut self) -> anyhow::Error {
-        let mut progress = self.progress.clone();
+        let mut progress = self.parts.progress.clone();
         tokio::select! {
             _ = progress.wait_for(|_| false) => {
                 anyhow::anyhow!("the proxy's thread ended, which is a mistake in maitred; the log says more. The rules stay")
@@ -209,7 +246,7 @@ impl Node {
 
     /// Waits until the kernel holds the rules and the node's DNS server is published.
     pub(crate) fn ready(&self) -> impl Future<Output = ()> + use<> {
-        let (mut progress, mut published) = (self.progress.clone(), self.agent.dns_published.clone());
+        let (mut progress, mut published) = (self.parts.progress.clone(), self.agent.dns_published.clone());
         async move {
             let _ = progress.wait_for(|progress| progress.programmed).await;
             let _ = published.wait_for(|published| *published == Some(true)).await;
@@ -224,7 +261,7 @@ impl Node {
     /// What says how the node is, for `status` on the control socket.
     pub(crate) fn status(&self) -> impl Fn() -> Value + Clone + Send + Sync + 'static {
         let (status, addresses) = (self.agent.status.clone(), self.addresses.clone());
-        let (serving, progress) = (self.serving.clone(), self.progress.clone());
+        let (serving, progress) = (self.parts.serving.clone(), self.parts.progress.clone());
         move || {
             json!({
                 "agent": *status.borrow(), "addresses": addresses, "dns": { "serving": *serving.borrow() },
@@ -235,15 +272,18 @@ impl Node {
 
     /// Ends all parts. The rules stay and Pods run on (S-364); their names are answered by other nodes.
     pub(crate) async fn stop(mut self) {
-        let _ = self.withdraw_dns.send(true);
+        let _ = self.parts.withdraw_dns.send(true);
         let withdrawn = self.agent.dns_published.wait_for(|published| *published != Some(true));
-        if tokio::time::timeout(WITHDRAWAL, withdrawn).await.is_ok() {
+        // An agent that has ended by itself withdraws nothing any more.
+        if tokio::time::timeout(WITHDRAWAL, withdrawn).await.is_ok_and(|withdrawn| withdrawn.is_ok()) {
             tokio::time::sleep(RULES_FOLLOW).await;
         }
-        let _ = self.stop.send(true);
-        let _ = tokio::task::spawn_blocking(|| self.proxy.join()).await;
-        let _ = self.agent.task.await;
-        let _ = self.dns.await;
+        let Node { parts, agent, .. } = self;
+        parts.end().await;
+        // Whoever has seen it end has its result; a task can be waited for once.
+        if !agent.task.is_finished() {
+            let _ = agent.task.await;
+        }
     }
 }
 
@@ -261,7 +301,7 @@ async fn keep_dns(
     mut withdrawn: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
 ) {
-    while !*stop.borrow() {
+    loop {
         let inputs = dns::follow(&cluster, config.zone.pods);
         match dns::start(config.clone(), inputs, stop.clone()) {
             Err(error) => tracing::error!(error = runloop::chain(&error), "the node's DNS server does not run"),
@@ -279,7 +319,8 @@ async fn keep_dns(
         }
         tokio::select! {
             () = tokio::time::sleep(DNS_AGAIN) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            // Also if nobody is left who could say so.
+            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
@@ -306,6 +347,20 @@ async fn dns_addresses(cluster: &Cluster, given: &[IpAddr]) -> Vec<IpAddr> {
                 tracing::warn!(error = runloop::chain(&error), "the API server does not answer; trying again");
                 tokio::time::sleep(DNS_AGAIN).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_s_name_is_lowered_and_one_that_no_node_can_have_is_refused_with_the_option() {
+        assert_eq!(host_name("Web-1.Example\n").expect("a name"), "web-1.example");
+        for (name, part) in [("my_host\n", "\"my_host\""), ("(none)\n", "no host name"), ("", "no host name")] {
+            let said = runloop::chain(host_name(name).expect_err("no node's name").as_ref());
+            assert!(said.contains("--node-name") && said.contains(part), "{said}");
         }
     }
 }

@@ -62,6 +62,10 @@ impl Running {
             tracing::warn!(error = %status, "this server's address stays in default/kubernetes");
         }
         self.stop.cancel();
+        // Whoever has seen the listener end has its result; a task can be waited for once.
+        if self.listening.is_finished() {
+            return Ok(());
+        }
         Ok(self.listening.await??)
     }
 }

@@ -20,10 +20,17 @@ pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
     let ended = runtime.block_on(serve(&options, &settings, &mut started));
     // Nothing of it runs any more, whatever has ended it.
     drop(runtime);
-    if options.cleanup && started {
-        cleanup::run(&cleanup::Options::everything(&options.server.run_dir))?;
+    if !options.cleanup || !started {
+        return ended;
     }
-    ended
+    // Pods that this one was not to run are not its own to end.
+    let pods = !ended.as_ref().is_err_and(are_others_pods);
+    let cleaned = cleanup::run(&cleanup::Options { pods, ..cleanup::Options::everything(&options.server.run_dir) });
+    ended.and(cleaned)
+}
+
+fn are_others_pods(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(agent::AgentError::OthersPods { .. }))
 }
 
 /// Refuses a machine on which this would not work, or would break what works.
@@ -41,12 +48,34 @@ fn check(options: &cli::Up) -> anyhow::Result<()> {
 
 /// Sets `started` as soon as there may be something to clean up.
 async fn serve(options: &cli::Up, settings: &node::Settings, started: &mut bool) -> anyhow::Result<()> {
+    let mut stop = std::pin::pin!(crate::stop_signal());
     let socket = status::hold(&options.server.run_dir, "up")?;
     check(options)?;
-    let mut server = server::start(&options.server).await?;
+    let mut server = tokio::select! {
+        // First, because it may have come during the checks.
+        biased;
+        () = &mut stop => return Ok(()),
+        server = server::start(&options.server) => server?,
+    };
     let cluster = |component: &str| cluster::in_process(server.api.client(Identity::component(component)));
     *started = true;
-    let mut node = node::start(settings, cluster).await?;
+    let result = match node::start(settings, cluster, &mut stop).await {
+        Ok(Some(node)) => run_node(node, &mut server, settings, &socket, stop).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let stopped = server.stop().await;
+    result.and(stopped)
+}
+
+/// Waits for the end of the node, of the server, or of everything.
+async fn run_node(
+    mut node: node::Node,
+    server: &mut server::Running,
+    settings: &node::Settings,
+    socket: &status::Socket,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let (url, status) = (server.url.clone(), node.status());
     socket.tell(move || {
         let mut said = status();
@@ -54,11 +83,10 @@ async fn serve(options: &cli::Up, settings: &node::Settings, started: &mut bool)
         said
     });
     let result = tokio::select! {
-        result = wait(&mut server, &mut node, settings) => result,
-        () = crate::stop_signal() => Ok(()),
+        result = wait(server, &mut node, settings) => result,
+        () = stop => Ok(()),
     };
     node.stop().await;
-    server.stop().await?;
     result
 }
 
@@ -93,7 +121,7 @@ fn greeting(node: &str, domain: &str, kubeconfig: &Path, name_server: Option<IpA
 fn by_resolved(name_server: IpAddr, domain: &str) -> String {
     let file = "/etc/systemd/resolved.conf.d/maitred.conf";
     format!(
-        "install -D /dev/stdin {file} <<< $'[Resolve]\\nDNS={name_server}\\nDomains=~{domain}' && \
+        "printf '[Resolve]\\nDNS={name_server}\\nDomains=~{domain}\\n' | install -D -m 644 /dev/stdin {file} && \
          systemctl reload-or-restart systemd-resolved"
     )
 }
@@ -101,4 +129,21 @@ fn by_resolved(name_server: IpAddr, domain: &str) -> String {
 fn by_file(name_server: IpAddr) -> String {
     // Written in place: the file is a mount in many containers, which cannot be replaced.
     format!("printf 'nameserver {name_server}\\n%s\\n' \"$(cat /etc/resolv.conf)\" > /etc/resolv.conf")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_line_for_systemd_resolved_writes_its_file_in_any_shell() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let line = by_resolved("10.96.0.10".parse().expect("an address"), "cluster.local");
+        let line = line.replace("/etc/systemd", &dir.path().to_string_lossy()).replace("systemctl", ": systemctl");
+        assert!(Command::new("sh").args(["-c", &line]).status().expect("a shell").success(), "{line}");
+        let text = std::fs::read_to_string(dir.path().join("resolved.conf.d/maitred.conf")).expect("the file");
+        assert_eq!(text, "[Resolve]\nDNS=10.96.0.10\nDomains=~cluster.local\n");
+    }
 }

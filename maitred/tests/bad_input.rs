@@ -70,6 +70,29 @@ fn arguments_that_cannot_be_read_are_named_with_what_was_given() {
 }
 
 #[test]
+fn names_that_no_object_can_have_are_refused_with_their_option_before_anything_runs() {
+    let kubeconfig = "--kubeconfig=/nothing";
+    for (role, option, text) in [
+        (&["up"][..], "--node-name", "Bad_Name"),
+        (&["agent"], "--node-name", "my_host"),
+        (&["proxy", kubeconfig], "--node-name", "a..b"),
+        (&["plan", kubeconfig], "--node-name", "-a"),
+        (&["up"], "--cluster-domain", "-bad-"),
+        (&["agent"], "--cluster-domain", "a_b"),
+        (&["server"], "--cluster-domain", "-bad-"),
+        (&["dns", kubeconfig], "--cluster-domain", "a..b"),
+        (&["check"], "--node-name", "Bad_Name"),
+    ] {
+        // With --help, nothing would run if the name were taken.
+        let said = maitred(&[role, &[&format!("{option}={text}"), "--help"]].concat());
+        assert_eq!(said.code, 2, "{role:?} {said:?}");
+        for word in [option, &format!("{text:?}"), "lower-case letters", "such as"] {
+            assert!(said.err.contains(word), "{role:?}: {word} is not in {}", said.err);
+        }
+    }
+}
+
+#[test]
 fn a_data_directory_that_cannot_be_made_is_named() {
     let place = place();
     let file = place.path().join("file");

@@ -50,9 +50,31 @@ impl Machine {
     }
 
     fn up_with(&self, more: &[&str]) -> Program {
-        let (data, logs) = (self.data().to_string_lossy(), self.data().join("logs"));
-        let (data, logs) = (format!("--data-dir={data}"), format!("--log-dir={}", logs.display()));
-        self.spawn(&[&["up", "--node-name=one", "--allow-root-pods", &data, &logs], more].concat())
+        self.up_as("one", more)
+    }
+
+    fn up_as(&self, node: &str, more: &[&str]) -> Program {
+        let logs = format!("--log-dir={}", self.data().join("logs").display());
+        self.spawn_up(&[&[&format!("--node-name={node}"), "--allow-root-pods", &logs], more].concat())
+    }
+
+    fn spawn_up(&self, words: &[&str]) -> Program {
+        let data = format!("--data-dir={}", self.data().display());
+        self.spawn(&[&["up", &data], words].concat())
+    }
+
+    /// The nodes' ends of Pods' links.
+    fn pod_links(&self) -> Vec<String> {
+        let links = self.host.links().links().expect("links").into_iter().map(|link| link.name);
+        links.filter(|name| name.starts_with("mt")).collect()
+    }
+
+    fn eventually(&self, what: &str, check: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !check() {
+            assert!(begun.elapsed() < PATIENCE, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
@@ -148,12 +170,7 @@ fn with_cleanup_nothing_stays_but_data() {
         let mut up = machine.up_with(&["--cleanup"]);
         up.wait_for_output("is ready", PATIENCE).expect("it comes up");
         machine.create("pods", web());
-        let links = || machine.host.links().links().expect("links").into_iter().map(|link| link.name);
-        let begun = Instant::now();
-        while !links().any(|name| name.starts_with("mt")) {
-            assert!(begun.elapsed() < PATIENCE, "the Pod has no link");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        machine.eventually("the Pod has a link", || !machine.pod_links().is_empty());
         let ended = up.stop(PATIENCE).expect("it ends by SIGTERM");
         assert!(ended.success(), "{}", up.output());
         for removed in
@@ -161,7 +178,7 @@ fn with_cleanup_nothing_stays_but_data() {
         {
             assert!(up.output().contains(removed), "{removed} is not in\n{}", up.output());
         }
-        assert_eq!(links().collect::<Vec<_>>(), ["lo", "eth0"]);
+        assert_eq!(machine.pod_links(), [""; 0]);
         assert!(machine.data().join("store").exists(), "data stays");
     });
 }
@@ -179,5 +196,55 @@ fn a_machine_that_is_not_ready_is_refused_with_what_to_do() {
         assert!(said.contains("--dns-port") && said.contains("this machine is not ready"), "{said}");
         assert!(!machine.data().join("store").exists(), "it has not begun");
         drop(taken);
+    });
+}
+
+#[test]
+fn another_nodes_pods_are_neither_run_nor_ended() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let mut up = machine.up();
+        machine.create("pods", web());
+        let path = "/api/v1/namespaces/default/pods/web";
+        machine.eventually("the Pod runs", || {
+            machine.send(Method::GET, path, None).is_ok_and(|pod| pod["status"]["phase"] == "Running")
+        });
+        up.kill();
+        for more in [&[][..], &["--cleanup"]] {
+            let mut second = machine.up_as("two", more);
+            let ended = second.wait(PATIENCE).expect("it ends");
+            let said = second.output();
+            assert_eq!(ended.code(), Some(1), "{said}");
+            assert!(said.contains("are those of node one") && said.contains("maitred cleanup --pods"), "{said}");
+            assert!(!said.contains("panicked"), "{said}");
+            assert_eq!(said.contains("1 Pod runs on"), !more.is_empty(), "{said}");
+            assert_eq!(machine.pod_links().len(), 1, "{said}");
+        }
+    });
+}
+
+#[test]
+fn whoever_stops_it_while_it_starts_is_heard() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let run_dir = machine.data().join("run");
+        let mut up = machine.up_with(&["--cleanup", &format!("--run-dir={}", run_dir.display())]);
+        machine.eventually("it has begun", || run_dir.join("up.sock").exists());
+        let ended = up.stop(PATIENCE).expect("it ends by SIGTERM");
+        assert!(ended.success(), "{ended}: {}", up.output());
+        assert!(!up.output().contains("is ready"), "it was stopped while it started");
+    });
+}
+
+#[test]
+fn an_agent_that_cannot_start_ends_everything_with_one_sentence() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let mut up = machine.spawn_up(&["--node-name=one", "--log-dir=/proc/x"]);
+        let ended = up.wait(PATIENCE).expect("it ends");
+        let said = up.output();
+        assert_eq!(ended.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("cannot make the directory /proc/x"), "{said}");
     });
 }

@@ -37,6 +37,8 @@ pub(crate) enum Trace {
     Link(String),
     /// The control socket of a dead process.
     Socket(PathBuf),
+    /// A file that told processes of each other.
+    File(PathBuf),
 }
 
 /// Looks for all that is ours in the caller's network namespace and in the run directory.
@@ -51,6 +53,7 @@ pub(crate) fn look(run_dir: &Path, pods_too: bool) -> anyhow::Result<Traces> {
     let links = Links::open()?;
     let routes = links.routes()?.into_iter().filter(|route| route.protocol == agent::ROUTE_PROTOCOL);
     ours.extend(routes.map(Trace::Route));
+    let pods_stay = !pods_too && !pods.is_empty();
     if pods_too {
         ours.extend(pods.into_iter().map(Trace::Pod));
     }
@@ -58,7 +61,13 @@ pub(crate) fn look(run_dir: &Path, pods_too: bool) -> anyhow::Result<Traces> {
     let left = names.filter(|name| agent::is_pod_link(name) && !links_in_use.contains(name));
     ours.extend(left.map(Trace::Link));
     let seats = control::seats(run_dir).with_context(|| format!("cannot list {}", run_dir.display()))?;
+    let is_held = seats.iter().any(|seat| seat.holder.is_some());
     ours.extend(seats.into_iter().filter(|seat| seat.holder.is_none()).map(|seat| Trace::Socket(seat.path)));
+    // They keep processes apart, and Pods from other nodes' agents, as long as there are any.
+    if !is_held && !pods_stay {
+        let files = agent::claim_files(&pods_dir).into_iter().chain([control::lock_file(run_dir)]);
+        ours.extend(files.filter(|file| file.exists()).map(Trace::File));
+    }
     Ok(Traces { ours, running_pods })
 }
 
@@ -82,7 +91,7 @@ impl Trace {
             Trace::Route(route) => gone(Links::open()?.remove_route(route))?,
             Trace::Pod(pod) => pod.remove()?,
             Trace::Link(name) => gone(Links::open()?.delete(name))?,
-            Trace::Socket(path) => std::fs::remove_file(path)?,
+            Trace::Socket(path) | Trace::File(path) => std::fs::remove_file(path)?,
         }
         Ok(())
     }
@@ -104,6 +113,7 @@ impl fmt::Display for Trace {
             Trace::Pod(pod) => write!(out, "the state of Pod {}", pod.uid),
             Trace::Link(name) => write!(out, "the Pod link {name}"),
             Trace::Socket(path) => write!(out, "the control socket {} of a dead process", path.display()),
+            Trace::File(path) => write!(out, "the file {}", path.display()),
         }
     }
 }

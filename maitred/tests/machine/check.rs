@@ -57,6 +57,18 @@ fn what_is_in_the_way_is_marked_with_its_remedy_and_makes_exit_code_1() {
 }
 
 #[test]
+fn an_address_that_is_not_the_machines_is_to_be_named_otherwise() {
+    lab::test(|| {
+        let (namespace, data) = machine();
+        let dir = data.path().to_str().expect("a path in UTF-8");
+        let said = crate::maitred(&namespace, &["check", "--data-dir", dir, "--node-ip=203.0.113.4"]);
+        let expected = "✗ port: UDP 203.0.113.4:53 for DNS: this machine has no such address\n    → name an address of \
+                        this machine by --node-ip";
+        assert!(said.out.contains(expected), "{}", said.out);
+    });
+}
+
+#[test]
 fn programs_get_json_and_nothing_else() {
     lab::test(|| {
         let (namespace, data) = machine();

@@ -241,6 +241,27 @@ fn the_control_socket_of_a_dead_process_goes() {
 }
 
 #[test]
+fn files_by_which_processes_know_of_each_other_go_with_the_last_of_what_they_are_for() {
+    lab::test(|| {
+        let machine = Machine::new();
+        let pod = machine.add_pod();
+        let (run_dir, pods) = (machine.run_dir.path(), machine.run_dir.path().join("pods"));
+        let files = [pods.join("lock"), pods.join("owner.json"), run_dir.join(".lock")];
+        files.iter().for_each(|file| std::fs::write(file, "").expect("a file"));
+
+        let said = machine.cleanup(&[]);
+        assert!(files.iter().all(|file| file.exists()), "a Pod runs on: {}", said.out);
+        let said = machine.cleanup(&["--pods"]);
+        assert!(!pod.runs(), "{said:?}");
+        for file in &files {
+            assert!(said.out.contains(&format!("removed the file {}\n", file.display())), "{}", said.out);
+            assert!(!file.exists());
+        }
+        assert_eq!(machine.cleanup(&[]).out, "nothing of maitred is here\n");
+    });
+}
+
+#[test]
 fn running_pods_and_their_links_stay_unless_asked_for() {
     lab::test(|| {
         let machine = Machine::with_ours();

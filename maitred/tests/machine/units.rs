@@ -19,6 +19,8 @@ fn each_role_has_a_unit_whose_command_line_maitred_understands() {
     let mut roles: Vec<String> = Vec::new();
     for (path, text) in &units {
         let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a command");
+        // The host's name as systemd puts it in.
+        let line = line.replace("%H", "Host-1");
         let words: Vec<&str> = line.split(' ').filter(|word| *word != "$OPTIONS").collect();
         let [BINARY, role, ..] = words[..] else { panic!("{}: {line}", path.display()) };
         // What stands before --help is parsed first.

@@ -107,6 +107,8 @@ pub enum Action {
     Exec(Vec<String>),
     /// GET; 200 to 399 is success.
     Http {
+        /// Over TLS, whatever the certificate.
+        tls: bool,
         /// Where, unless at the Pod's address.
         host: Option<String>,
         /// The port.

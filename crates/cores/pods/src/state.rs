@@ -47,7 +47,7 @@ pub enum Sandbox {
 /// How far a container is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerState {
-    /// How often it was restarted; this is its attempt's number.
+    /// The number of its attempt: the one that runs or has ended, else the one that comes next.
     pub restarts: u32,
     /// What it does.
     pub now: Now,
@@ -181,6 +181,7 @@ impl PodState {
             let Some(shown) = shown(&plan_of.name) else { continue };
             let count = u32::try_from(shown["restartCount"].as_u64().unwrap_or(0)).unwrap_or(u32::MAX);
             let ended = recalled_end(&shown["state"]["terminated"], now);
+            let before = recalled_end(&shown["lastState"]["terminated"], now);
             let ran = ended.is_some() || !shown["state"]["running"].is_null();
             let again = !is_over
                 && match plan.restart_policy {
@@ -188,10 +189,12 @@ impl PodState {
                     RestartPolicy::OnFailure => ended.as_ref().is_none_or(|ended| ended.exit.code != 0),
                     RestartPolicy::Never => !ran,
                 };
-            container.restarts = if ran && again { count.saturating_add(1) } else { count };
+            // What waits to be started once more is counted only when it starts.
+            let has_run = ran || before.is_some();
+            container.restarts = if has_run && again { count.saturating_add(1) } else { count };
             let ended = ran.then(|| ended.unwrap_or(Ended { exit: Exit::unknown(), started: None, finished: now }));
             match (again, ended) {
-                (true, ended) => container.last = ended.or(recalled_end(&shown["lastState"]["terminated"], now)),
+                (true, ended) => container.last = ended.or(before),
                 (false, Some(ended)) => container.now = Now::Ended(ended),
                 (false, None) => {
                     container.now = Now::Ended(Ended { exit: Exit::unknown(), started: None, finished: now });

@@ -70,9 +70,17 @@ pub fn difference(current: &Value, new: &Value) -> Option<Value> {
             .all(|ours| current["conditions"].as_array().into_iter().flatten().any(|theirs| says(theirs, ours))),
         name => current[name] != **value,
     };
-    let changes: serde_json::Map<String, Value> =
-        fields.iter().filter(changed).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let said = |(name, value): (&String, &Value)| (name.clone(), whole(name, value.clone()));
+    let changes: serde_json::Map<String, Value> = fields.iter().filter(changed).map(said).collect();
     (!changes.is_empty()).then(|| json!({ "status": changes }))
+}
+
+/// Addresses are merged by the address itself, so old and new ones would add up: their lists are replaced.
+fn whole(name: &str, mut value: Value) -> Value {
+    if let ("podIPs" | "hostIPs", Some(list)) = (name, value.as_array_mut()) {
+        list.push(json!({"$patch": "replace"}));
+    }
+    value
 }
 
 /// Whether all that a merge of `ours` would set stands there already.
@@ -147,11 +155,16 @@ fn condition(name: &str, why: Option<(&str, String)>, current: &Value, now: Time
 
 fn container_status(plan: &PodPlan, plan_of: &ContainerPlan, pod: &PodState, container: &ContainerState) -> Value {
     let id = |attempt: u32| format!("maitred://{}/{}/{attempt}", plan.uid, plan_of.name);
+    // The newest attempt that there has been; one that is still waited for counts as no restart.
+    let newest = match &container.now {
+        Now::Waiting { .. } | Now::Starting => container.restarts.checked_sub(1),
+        Now::Running(_) | Now::Ended(_) => Some(container.restarts),
+    };
     let mut status = json!({
         "name": plan_of.name,
         "image": plan_of.image,
         "imageID": "",
-        "restartCount": container.restarts,
+        "restartCount": newest.unwrap_or(0),
         "ready": container.is_ready(),
         "started": matches!(&container.now, Now::Running(running) if running.started),
         "state": now_of(container, pod, &id(container.restarts)),
@@ -160,11 +173,7 @@ fn container_status(plan: &PodPlan, plan_of: &ContainerPlan, pod: &PodState, con
     if let Some(last) = &container.last {
         status["lastState"] = terminated(last, &id(container.restarts.saturating_sub(1)));
     }
-    let attempts = match &container.now {
-        Now::Waiting { .. } | Now::Starting => container.restarts.checked_sub(1),
-        Now::Running(_) | Now::Ended(_) => Some(container.restarts),
-    };
-    if let Some(attempt) = attempts {
+    if let Some(attempt) = newest {
         status["containerID"] = id(attempt).into();
     }
     status

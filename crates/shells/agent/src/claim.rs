@@ -13,6 +13,11 @@ use crate::{AgentError, pods};
 const LOCK: &str = "lock";
 const OWNER: &str = "owner.json";
 
+/// The files that say whose a run directory is; they mean nothing where there are no Pods and no agent.
+pub fn claim_files(run_dir: &Path) -> [PathBuf; 2] {
+    [LOCK, OWNER].map(|name| run_dir.join(name))
+}
+
 /// A run directory that no other agent uses as long as this is there.
 #[derive(Debug)]
 pub(crate) struct Claim {

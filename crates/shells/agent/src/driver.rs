@@ -14,17 +14,15 @@ use kernel::netlink::NetlinkError;
 use kernel::netns::{self, NamespaceError};
 use pods::{Means, Place};
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::claim::{Claim, Owner};
 use crate::paths::Paths;
-use crate::pod::{self, Message, PodObject};
+use crate::pod::{self, PodObject, Told};
 use crate::ranges::Ranges;
 use crate::{Config, dns_slices, network, node};
 
-/// Messages that wait for a Pod's task.
-const QUEUE: usize = 256;
 /// The pause after a request that failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often routes are compared with the machine's without a reason.
@@ -147,7 +145,7 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 struct Driver {
     shared: Arc<Shared>,
     /// The Pods' tasks, by uid.
-    tasks: HashMap<String, mpsc::Sender<Message>>,
+    tasks: HashMap<String, watch::Sender<Told>>,
     /// The uid that a namespace and name stand for.
     current: HashMap<String, String>,
     paths: Paths,
@@ -170,7 +168,7 @@ impl Driver {
         let mut repair = tokio::time::interval(REPAIR_EVERY);
         loop {
             tokio::select! {
-                Some(change) = pods.recv() => self.pod(change, &mut running).await,
+                Some(change) = pods.recv() => self.pod(change, &mut running),
                 Some(change) = nodes.recv() => {
                     self.node(change, &own_node);
                     self.update_paths().await;
@@ -243,38 +241,44 @@ impl Driver {
         self.shown.send_if_modified(|shown| std::mem::replace(shown, status.clone()) != status);
     }
 
-    async fn pod(&mut self, change: Change<PodObject>, running: &mut JoinSet<Option<String>>) {
+    fn pod(&mut self, change: Change<PodObject>, running: &mut JoinSet<Option<String>>) {
         match change {
             Change::Set(object) => {
                 let uid = object.metadata.uid.clone();
                 let before = self.current.insert(object.metadata.key(), uid.clone());
                 if let Some(before) = before.filter(|before| *before != uid) {
-                    self.tell(&before, Message::Gone).await;
+                    self.tell_gone(&before);
                 }
-                if !self.tasks.contains_key(&uid) {
-                    let (inbox, messages) = mpsc::channel(QUEUE);
-                    self.tasks.insert(uid.clone(), inbox.clone());
-                    let (shared, object) = (self.shared.clone(), object.clone());
-                    running.spawn(async move {
-                        pod::run(shared, object, inbox, messages).await;
-                        Some(uid)
-                    });
-                } else {
-                    self.tell(&uid, Message::Object(object)).await;
+                match self.tasks.get(&uid) {
+                    Some(task) => task.send_modify(|told| told.object = object),
+                    None => self.run_pod(uid, object, running),
                 }
             }
-            Change::Gone(object) => self.tell(&object.metadata.uid, Message::Gone).await,
+            Change::Gone(object) => self.tell_gone(&object.metadata.uid),
             Change::Synced => {
                 let known = self.tasks.keys().cloned().collect();
-                pod::end_strangers(&self.shared, &known).await;
+                let (shared, strangers) = (self.shared.clone(), pod::strangers(&self.shared, &known));
+                running.spawn(async move {
+                    pod::end_strangers(shared, strangers).await;
+                    None
+                });
             }
         }
     }
 
-    async fn tell(&self, uid: &str, message: Message) {
+    fn run_pod(&mut self, uid: String, object: Arc<PodObject>, running: &mut JoinSet<Option<String>>) {
+        let (tell, told) = watch::channel(Told { object, gone: false });
+        self.tasks.insert(uid.clone(), tell);
+        let shared = self.shared.clone();
+        running.spawn(async move {
+            pod::run(shared, told).await;
+            Some(uid)
+        });
+    }
+
+    fn tell_gone(&self, uid: &str) {
         if let Some(task) = self.tasks.get(uid) {
-            // Fails only if the task has just ended.
-            let _ = task.send(message).await;
+            task.send_modify(|told| told.gone = true);
         }
     }
 

@@ -25,6 +25,7 @@ mod ranges;
 mod routes;
 mod traces;
 
+pub use claim::claim_files;
 pub use config::{Config, ParentCommand, host_resolv_conf};
 pub use dns_slices::DnsEndpoint;
 pub use driver::{AgentError, Running, Status, start};

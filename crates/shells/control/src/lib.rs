@@ -26,5 +26,5 @@ pub use client::ask;
 pub use error::ControlError;
 pub use programmer::{Found, Programmer, programmer};
 pub use request::Request;
-pub use seat::{Holder, Seat, holders, seats};
+pub use seat::{Holder, Seat, holders, lock_file, seats};
 pub use server::{Held, serve};

@@ -44,6 +44,11 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// The file that stays in a directory of control sockets when all of them have gone.
+pub fn lock_file(dir: &Path) -> PathBuf {
+    dir.join(LOCK)
+}
+
 /// The living processes that hold a control socket in a directory, by name.
 pub fn holders(dir: &Path) -> io::Result<Vec<Holder>> {
     Ok(seats(dir)?.into_iter().filter_map(|seat| seat.holder).collect())
@@ -140,7 +145,7 @@ fn listen(path: &Path) -> io::Result<(Taken, std::os::unix::net::UnixListener)> 
 
 /// Waits for the directory's lock; it is only ever held for moments.
 fn lock(dir: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK))?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock_file(dir))?;
     let begun = Instant::now();
     loop {
         match file.try_lock() {

@@ -37,6 +37,7 @@ pub fn spawn_init(mut command: Command, network: Option<&Namespace>, own_hostnam
     // SAFETY: the closure makes system calls only.
     unsafe {
         command.pre_exec(move || {
+            keep_descriptors_from_programs();
             nix::unistd::setsid()?;
             if let Some(network) = &network {
                 let fd = std::os::fd::BorrowedFd::borrow_raw(network.raw_fd());
@@ -122,6 +123,7 @@ pub fn in_own_session(command: &mut Command, new_privileges: bool, drop_capabili
     // SAFETY: the closure makes system calls only.
     unsafe {
         command.pre_exec(move || {
+            keep_descriptors_from_programs();
             nix::unistd::setsid()?;
             if drop_capabilities {
                 drop_bounding_set()?;
@@ -131,6 +133,31 @@ pub fn in_own_session(command: &mut Command, new_privileges: bool, drop_capabili
             }
             Ok(())
         });
+    }
+}
+
+/// Has the kernel close all of the calling process's descriptors but the standard ones when it executes a program. What we
+/// open ourselves is closed anyway; this is for what we were started with, such as a file that a shell has open.
+fn keep_descriptors_from_programs() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: a system call on numbers.
+    let marked = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if marked != 0 {
+        mark_one_by_one(FIRST as libc::c_int);
+    }
+}
+
+/// The same before Linux 5.11, and wherever a filter of system calls does not know the newer one.
+fn mark_one_by_one(first: libc::c_int) {
+    /// A limit may be so high that counting up to it takes minutes; numbers are given from below.
+    const NUMBERS_MAX: libc::c_long = 1 << 16;
+    // SAFETY: system calls on numbers; those that stand for no descriptor are refused.
+    unsafe {
+        let open_max = libc::sysconf(libc::_SC_OPEN_MAX);
+        let end = if open_max < 0 { NUMBERS_MAX } else { open_max.min(NUMBERS_MAX) };
+        for number in first..end as libc::c_int {
+            libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
     }
 }
 

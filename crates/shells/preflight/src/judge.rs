@@ -109,7 +109,8 @@ fn port(fact: &PortFact) -> Finding {
             Finding::bad(NAME, format!("{place} is taken by {who}"), format!("{stop}, or {elsewhere}"))
         }
         Some(PortProblem::NoSuchAddress) => {
-            Finding::bad(NAME, format!("{place}: this machine has no such address"), elsewhere)
+            let remedy = format!("name an address of this machine by {}", listen.address_option);
+            Finding::bad(NAME, format!("{place}: this machine has no such address"), remedy)
         }
         Some(PortProblem::NotAllowed) => Finding::bad(
             NAME,

@@ -35,6 +35,8 @@ pub struct Listen {
     pub transport: Transport,
     /// How to choose another place, e.g. `--listen`.
     pub option: String,
+    /// How to choose another address, e.g. `--node-ip`.
+    pub address_option: String,
 }
 
 /// What carries the packets.

@@ -13,6 +13,7 @@ fn wanted() -> Wanted {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         transport,
         option: "--listen".to_owned(),
+        address_option: "--listen".to_owned(),
     };
     let ranges = |texts: [&str; 2]| texts.map(|text| text.parse().expect("a range")).to_vec();
     Wanted {

@@ -74,9 +74,6 @@ pub(super) fn action(
     }
     let port = port(&format!("{path}.httpGet.port"), &get["port"], ports, obstacles)?;
     let tls = text(get, "scheme").eq_ignore_ascii_case("https");
-    if tls {
-        obstacles.add(format!("{path}.httpGet.scheme"), "maitred probes by HTTP only");
-    }
     let header = |header: &Value| (text(header, "name").to_owned(), text(header, "value").to_owned());
     let path = match text(get, "path") {
         "" => "/".to_owned(),
@@ -84,7 +81,7 @@ pub(super) fn action(
         path => format!("/{path}"),
     };
     let headers = items(get, "httpHeaders").iter().map(header).collect();
-    Some(Action::Http { host: host(get), port, path, headers })
+    Some(Action::Http { tls, host: host(get), port, path, headers })
 }
 
 /// A port by number or by name.

@@ -70,11 +70,6 @@ fn every_field_that_is_not_implemented_is_named_with_its_path() {
         ),
         (
             json!({}),
-            json!({"readinessProbe": {"httpGet": {"port": 1, "scheme": "HTTPS"}}}),
-            vec![format!("{main}.readinessProbe.httpGet.scheme")],
-        ),
-        (
-            json!({}),
             json!({"ports": [{"containerPort": 80, "hostPort": 80}]}),
             vec![format!("{main}.ports[0].hostPort")],
         ),
@@ -170,6 +165,7 @@ fn commands_ports_and_probes_are_read() {
             "args": ["--port", "80"], "workingDir": "/srv", "ports": [{"name": "http", "containerPort": 80}],
             "readinessProbe": {"httpGet": {"port": "http", "path": "ready"}, "periodSeconds": 2, "failureThreshold": 1},
             "livenessProbe": {"tcpSocket": {"port": 81, "host": "::1"}, "initialDelaySeconds": 4},
+            "startupProbe": {"httpGet": {"port": 443, "scheme": "HTTPS"}},
             "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
         }),
     );
@@ -177,8 +173,10 @@ fn commands_ports_and_probes_are_read() {
     assert_eq!(main.command, ["serve", "--port", "80"]);
     assert_eq!((planned.hostname.as_str(), planned.subdomain.as_str(), main.working_dir.as_str()), ("w", "s", "/srv"));
     let ready = main.readiness.as_ref().expect("a probe");
-    assert_eq!(ready.action, Action::Http { host: None, port: 80, path: "/ready".into(), headers: vec![] });
+    assert_eq!(ready.action, Action::Http { tls: false, host: None, port: 80, path: "/ready".into(), headers: vec![] });
     assert_eq!((ready.period_s, ready.failures, ready.successes, ready.timeout_s), (2, 1, 1, 1));
+    let started = main.startup.as_ref().expect("a probe");
+    assert_eq!(started.action, Action::Http { tls: true, host: None, port: 443, path: "/".into(), headers: vec![] });
     let alive = main.liveness.as_ref().expect("a probe");
     assert_eq!(alive.action, Action::Tcp { host: Some("::1".into()), port: 81 });
     assert_eq!((alive.initial_delay_s, alive.period_s, alive.failures), (4, 10, 3));

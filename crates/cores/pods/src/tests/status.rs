@@ -80,13 +80,62 @@ fn a_pod_of_the_host_s_network_has_the_node_s_addresses() {
 fn the_time_of_a_transition_stays_until_the_next_one() {
     let (plan, running) = after(json!({}), started());
     let first = status(&plan, &running, &place(), &json!({}), time("2030-01-01T00:01:00Z"));
-    assert_eq!(difference(&json!({"phase": "Pending"}), &first), Some(json!({ "status": first })));
+    assert_eq!(difference(&json!({"phase": "Pending"}), &first), Some(json!({ "status": replaced(first.clone()) })));
     let second = status(&plan, &running, &place(), &first, time("2030-01-01T00:02:00Z"));
     assert_eq!(difference(&first, &second), None);
     let (_, restarting) = after(json!({}), exited(1));
     let third = status(&plan, &restarting, &place(), &first, time("2030-01-01T00:03:00Z"));
     let since = |name: &str| condition(&third, name)["lastTransitionTime"].clone();
     assert_eq!((since("Ready"), since("Initialized")), (json!("2030-01-01T00:03:00Z"), json!("2030-01-01T00:01:00Z")));
+}
+
+/// A status as a patch has it: its lists of addresses stand for themselves.
+fn replaced(mut status: Value) -> Value {
+    for name in ["podIPs", "hostIPs"] {
+        status[name].as_array_mut().expect("addresses").push(json!({"$patch": "replace"}));
+    }
+    status
+}
+
+#[test]
+fn addresses_that_changed_replace_the_old_ones() {
+    let (plan, state) = after(json!({}), started());
+    let now = time("2030-01-01T00:01:00Z");
+    let shown = status(&plan, &state, &place(), &json!({}), now);
+    let mut moved = state.clone();
+    moved.addresses = vec!["10.244.7.3".parse().expect("an address"), state.addresses[1]];
+    let elsewhere = Place { host_ips: vec!["192.0.2.8".parse().expect("an address")] };
+    let replace = json!({"$patch": "replace"});
+    for (id, state, place, expected) in [
+        (
+            "the Pod's",
+            &moved,
+            &place(),
+            json!({"podIP": "10.244.7.3", "podIPs": [{"ip": "10.244.7.3"}, {"ip": "fd00::2"}, replace]}),
+        ),
+        ("the node's", &state, &elsewhere, json!({"hostIP": "192.0.2.8", "hostIPs": [{"ip": "192.0.2.8"}, replace]})),
+    ] {
+        let new = status(&plan, state, place, &shown, now);
+        assert_eq!(difference(&shown, &new), Some(json!({ "status": expected })), "{id}");
+    }
+}
+
+#[test]
+fn a_restart_counts_when_it_happens_not_when_it_is_waited_for() {
+    let shown = |inputs: Vec<Input>| {
+        let (plan, state) = after(json!({}), inputs);
+        let shown = status(&plan, &state, &place(), &json!({}), time("2030-01-01T00:01:00Z"));
+        let container = &shown["containerStatuses"][0];
+        (container["restartCount"].clone(), container["containerID"].clone())
+    };
+    let id = |attempt: u32| json!(format!("maitred://{}/main/{attempt}", "u-1"));
+    assert_eq!(shown(vec![Input::Tick]), (json!(0), Value::Null));
+    assert_eq!(shown(started()), (json!(0), id(0)));
+    assert_eq!(shown(exited(1)), (json!(0), id(0)));
+    let again = [exited(1), vec![Input::Tick], vec![Input::Started { container: 0 }]].concat();
+    assert_eq!(shown(again.clone()), (json!(1), id(1)));
+    let twice = [again, vec![Input::Exited { container: 0, attempt: 1, exit: Exit::code(1) }]].concat();
+    assert_eq!(shown(twice), (json!(1), id(1)));
 }
 
 #[test]
@@ -150,9 +199,17 @@ fn after_the_machine_was_started_anew_the_api_s_status_is_gone_on_from() {
     let shown = |phase: &str, state: Value| json!({"phase": phase, "containerStatuses": [{"name": "main", "restartCount": 4, "state": state}]});
     let running = || json!({"running": {"startedAt": "2030-01-01T00:00:00Z"}});
     let done = || json!({"terminated": {"exitCode": 0, "finishedAt": "2030-01-01T00:00:30Z"}});
+    let waiting = |last: Value| {
+        let mut status = shown("Running", json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+        status["containerStatuses"][0]["lastState"] = last;
+        status
+    };
     for (policy, current, restarts, over) in [
         ("Always", json!({"phase": "Pending"}), 0, false),
         ("Always", shown("Running", running()), 5, false),
+        ("Always", waiting(json!({})), 4, false),
+        ("Always", waiting(done()), 5, false),
+        ("OnFailure", waiting(done()), 5, false),
         ("Never", shown("Running", running()), 4, true),
         ("Never", shown("Succeeded", done()), 4, true),
         ("OnFailure", shown("Succeeded", done()), 4, true),

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kernel::detached::{self, EndedChild};
@@ -15,6 +16,13 @@ use pods::Exit;
 use super::log::{self, Log};
 use super::protocol::{Known, Process, Report};
 use super::tell;
+
+/// How long the end of a container waits for its last lines to be in its log: what it left behind in a session of its own may
+/// hold its output open for ever.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Ends, without saying anything, when all output of a container is in its log.
+type Written = mpsc::Receiver<()>;
 
 /// The Pod's processes; clones share them.
 #[derive(Clone, Debug)]
@@ -37,7 +45,11 @@ struct Table {
     containers: BTreeMap<String, Known>,
     /// Programs beside the containers: number of the process to the agent's number.
     programs: BTreeMap<u32, u64>,
+    /// The output of containers that run, by number of the process.
+    logs: BTreeMap<u32, Written>,
     agent: Option<UnixStream>,
+    /// The number of the connection with the newest agent.
+    newest: u64,
 }
 
 impl Children {
@@ -51,8 +63,13 @@ impl Children {
     }
 
     /// This is the agent from now on. Programs that were run for the last one are of no use to it.
-    pub(super) fn hello(&self, agent: UnixStream) {
+    pub(super) fn hello(&self, number: u64, agent: UnixStream) {
         let mut table = self.table();
+        // Heard late, when this process goes on after a stop, say: there is a newer one already.
+        if number < table.newest {
+            return;
+        }
+        table.newest = number;
         for pid in table.programs.keys() {
             let _ = detached::signal_group(*pid, libc_signal::KILL);
         }
@@ -64,9 +81,18 @@ impl Children {
 
     pub(super) fn start_container(&self, container: String, attempt: u32, process: &Process) {
         let mut table = self.table();
+        // Two agents may have asked for it, one after the other.
+        if let Some(known) = table.containers.get(&container).filter(|known| known.attempt == attempt) {
+            let report = match known.ended.clone() {
+                None => Report::Started { container },
+                Some((_, exit)) => Report::Exited { container, attempt, exit },
+            };
+            return table.tell(&report);
+        }
         let started = Timestamp::now();
         match self.spawn_logged(&container, attempt, process) {
-            Ok(child) => {
+            Ok((child, written)) => {
+                table.logs.insert(child.id(), written);
                 let known = Known { container: container.clone(), attempt, pid: child.id(), started, ended: None };
                 table.containers.insert(container.clone(), known);
                 table.tell(&Report::Started { container });
@@ -121,17 +147,25 @@ impl Children {
         }
     }
 
-    fn spawn_logged(&self, container: &str, attempt: u32, process: &Process) -> io::Result<Child> {
+    fn spawn_logged(&self, container: &str, attempt: u32, process: &Process) -> io::Result<(Child, Written)> {
         let log = Arc::new(Mutex::new(Log::open(&self.shared.log_dir, container, attempt)?));
         let mut child = spawn(process, Stdio::piped, Stdio::piped)?;
+        // Closed when both threads have dropped theirs.
+        let (open, written) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
-            let log = log.clone();
-            std::thread::spawn(move || log::copy(stdout, "stdout", &log));
+            let (log, open) = (log.clone(), open.clone());
+            std::thread::spawn(move || {
+                log::copy(stdout, "stdout", &log);
+                drop(open);
+            });
         }
         if let Some(stderr) = child.stderr.take() {
-            std::thread::spawn(move || log::copy(stderr, "stderr", &log));
+            std::thread::spawn(move || {
+                log::copy(stderr, "stderr", &log);
+                drop(open);
+            });
         }
-        Ok(child)
+        Ok((child, written))
     }
 
     fn reap(&self) {
@@ -140,12 +174,23 @@ impl Children {
             let has_children = detached::await_child().unwrap_or(false);
             let mut table = self.table();
             while let Some(ended) = detached::reap() {
-                table.ended(ended);
+                if let Some((report, written)) = table.ended(ended) {
+                    self.tell_when_written(report, written);
+                }
             }
             if !has_children && !table.has_processes() {
                 drop(self.shared.forked.wait(table).unwrap_or_else(PoisonError::into_inner));
             }
         }
+    }
+
+    /// Tells of a container's end when its log is whole; whoever reads the log then finds all of it.
+    fn tell_when_written(&self, report: Report, written: Written) {
+        let children = self.clone();
+        std::thread::spawn(move || {
+            let _ = written.recv_timeout(LAST_LINES);
+            children.table().tell(&report);
+        });
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -158,24 +203,25 @@ impl Table {
         !self.programs.is_empty() || self.containers.values().any(|known| known.ended.is_none())
     }
 
-    /// Notes the end of a child; orphans of the Pod are just gone.
-    fn ended(&mut self, ended: EndedChild) {
+    /// Notes the end of a child; orphans of the Pod are just gone. What is to be told of a container, once its output is
+    /// written, is returned.
+    fn ended(&mut self, ended: EndedChild) -> Option<(Report, Written)> {
         let exit = match ended.end {
             Ok(code) => Exit::code(code),
             Err(signal) => Exit::signal(signal),
         };
         if let Some(id) = self.programs.remove(&ended.pid) {
-            return self.tell(&Report::Ran { id, exit });
+            self.tell(&Report::Ran { id, exit });
+            return None;
         }
         let is_it = |known: &&mut Known| known.pid == ended.pid && known.ended.is_none();
-        if let Some(known) = self.containers.values_mut().find(is_it) {
-            // What the container's first process left behind in its process group goes with it; what made a session of its
-            // own stays until the Pod ends, since it cannot be told from another container's.
-            let _ = detached::signal_group(ended.pid, libc_signal::KILL);
-            known.ended = Some((Timestamp::now(), exit.clone()));
-            let report = Report::Exited { container: known.container.clone(), attempt: known.attempt, exit };
-            self.tell(&report);
-        }
+        let known = self.containers.values_mut().find(is_it)?;
+        // What the container's first process left behind in its process group goes with it; what made a session of its own
+        // stays until the Pod ends, since it cannot be told from another container's.
+        let _ = detached::signal_group(ended.pid, libc_signal::KILL);
+        known.ended = Some((Timestamp::now(), exit.clone()));
+        let report = Report::Exited { container: known.container.clone(), attempt: known.attempt, exit };
+        Some((report, self.logs.remove(&ended.pid)?))
     }
 
     fn tell(&mut self, report: &Report) {

@@ -70,11 +70,13 @@ pub fn pod_parent(dir: &Path) -> Result<Infallible, ParentError> {
     // Through the open directory, since the private /run may cover its path.
     let log_dir = PathBuf::from(format!("/proc/self/fd/{}", logs.as_raw_fd()));
     let children = Children::start(log_dir);
+    let mut connections = 0;
     loop {
         match listener.accept() {
             Ok((agent, _)) => {
-                let children = children.clone();
-                std::thread::spawn(move || serve(&agent, &children));
+                connections += 1;
+                let (children, number) = (children.clone(), connections);
+                std::thread::spawn(move || serve(&agent, number, &children));
             }
             // Out of descriptors, say: the Pod must live on.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -93,15 +95,15 @@ fn open(dir: &Path, setup: &Setup) -> io::Result<(UnixListener, File)> {
     Ok((listener, File::open(&setup.log_dir)?))
 }
 
-/// Does what an agent asks for until it goes.
-fn serve(agent: &UnixStream, children: &Children) {
+/// Does what an agent asks for until it goes. Connections are numbered as they came.
+fn serve(agent: &UnixStream, number: u64, children: &Children) {
     let _ = agent.set_write_timeout(Some(WRITE_TIMEOUT));
     for line in BufReader::new(agent).lines() {
         let Ok(line) = line else { return };
         match serde_json::from_str(&line) {
             Ok(Request::Hello) => {
                 let Ok(agent) = agent.try_clone() else { return };
-                children.hello(agent);
+                children.hello(number, agent);
             }
             Ok(Request::Start { container, attempt, process }) => {
                 children.start_container(container, attempt, &process)

@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kernel::netns::{Namespace, NamespaceError};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::Message;
 use crate::ParentCommand;
+use crate::parent::libc_signal;
 use crate::parent::protocol::{COMPLAINTS, Known, Report, Request, SOCKET};
 
 /// How long a new parent may take to answer.
@@ -20,10 +21,15 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long one may take that should have answered long ago.
 const LATE: Duration = Duration::from_secs(1);
 
+/// Requests that wait for a parent. It never has so many to answer: no container is started or signalled twice before an
+/// answer. Programs beside the containers, which probes ask for again and again, may take half of it.
+const QUEUE: usize = 1024;
+
 /// A connection to a Pod's parent process.
 #[derive(Debug)]
 pub(super) struct Client {
-    out: OwnedWriteHalf,
+    /// Lines for the task that writes them, so that nobody waits for a parent that does not read.
+    out: mpsc::Sender<Vec<u8>>,
     /// Tells its messages from those of an earlier connection.
     pub(super) number: u64,
 }
@@ -56,28 +62,42 @@ pub(super) async fn start(command: &ParentCommand, dir: &Path, network: Option<&
     kernel::detached::spawn_init(parent, network, network.is_some()).map_err(ClientError::Start)
 }
 
-/// Has the parent that listens in this directory end, if there is one, and with it all that runs in the Pod.
+/// Has the parent that listens in this directory end, if there is one, and with it all that runs in the Pod. One that does
+/// not do so itself is killed.
 pub(super) async fn end(dir: &Path) {
-    let (inbox, _unheard) = mpsc::channel(1);
-    if let Ok(Ok((mut parent, _))) = tokio::time::timeout(LATE, Client::connect(dir, 0, &inbox)).await {
-        let _ = parent.send(&Request::End).await;
+    let Ok(mut parent) = UnixStream::connect(dir.join(SOCKET)).await else { return };
+    let pid = parent.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    let ended = async {
+        parent.write_all(&line(&Request::End)).await?;
+        // It says nothing to whom it has not heard; this ends with it.
+        parent.read_to_end(&mut Vec::new()).await
+    };
+    if tokio::time::timeout(LATE, ended).await.is_err()
+        && let Some(pid) = pid.filter(|pid| *pid != 0)
+    {
+        tracing::warn!(pid, dir = %dir.display(), "a Pod's parent process did not end, and is killed");
+        let _ = kernel::process::signal(pid, libc_signal::KILL);
     }
 }
 
 impl Client {
-    /// Connects to a parent that an earlier agent has started; none if there is none any more. One that does not answer for
-    /// another reason is tried again: it may be as well as before.
+    /// Connects to a parent that an earlier agent has started; none if there is none any more. One that is there and does not
+    /// answer is waited for: what runs in the Pod may be as well as before.
     pub(super) async fn adopt(dir: &Path, number: u64, inbox: &mpsc::Sender<Message>) -> Option<(Client, Vec<Known>)> {
         loop {
-            let connected = tokio::time::timeout(ANSWER, Client::connect(dir, number, inbox)).await;
-            let error = match connected.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-                Ok(adopted) => return Some(adopted),
-                Err(error) => error,
+            let mut connecting = std::pin::pin!(Client::connect(dir, number, inbox));
+            let error = loop {
+                match tokio::time::timeout(ANSWER, &mut connecting).await {
+                    Ok(Ok(adopted)) => return Some(adopted),
+                    Ok(Err(error)) => break error,
+                    // On the same connection: it would answer all of them one day.
+                    Err(_) => tracing::warn!(dir = %dir.display(), "a Pod's parent process does not answer; waiting"),
+                }
             };
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::UnexpectedEof) {
                 return None;
             }
-            tracing::warn!(%error, dir = %dir.display(), "a Pod's parent process does not answer; trying again");
+            tracing::warn!(%error, dir = %dir.display(), "a Pod's parent process cannot be asked; trying again");
             tokio::time::sleep(LATE).await;
         }
     }
@@ -88,53 +108,128 @@ impl Client {
         number: u64,
         inbox: &mpsc::Sender<Message>,
     ) -> Result<Client, ClientError> {
+        let complains = || !std::fs::read(dir.join(COMPLAINTS)).is_ok_and(|text| text.is_empty());
         let answered = tokio::time::timeout(ANSWER, async {
-            while !dir.join(SOCKET).exists() && std::fs::read(dir.join(COMPLAINTS)).is_ok_and(|text| text.is_empty()) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+            loop {
+                match Client::connect(dir, number, inbox).await {
+                    // There is no socket yet, or nobody listens at it yet.
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+                            && !complains() =>
+                    {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                    connected => return connected,
+                }
             }
-            Client::connect(dir, number, inbox).await
         });
-        let connected = answered.await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let connected = answered.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         connected.map(|(client, _)| client).map_err(|source| ClientError::Answer { complaint: complaint(dir), source })
     }
 
     /// Connects to a parent and hears what it has. What it says from now on goes to the inbox.
     async fn connect(dir: &Path, number: u64, inbox: &mpsc::Sender<Message>) -> std::io::Result<(Client, Vec<Known>)> {
-        let (from, out) = UnixStream::connect(dir.join(SOCKET)).await?.into_split();
-        let mut client = Client { out, number };
-        client.send(&Request::Hello).await?;
+        let (from, mut to) = UnixStream::connect(dir.join(SOCKET)).await?.into_split();
+        to.write_all(&line(&Request::Hello)).await?;
         let mut lines = BufReader::new(from).lines();
-        let first = lines.next_line().await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let first = lines.next_line().await?.ok_or(ErrorKind::UnexpectedEof)?;
         let Report::Hello { containers } = serde_json::from_str(&first)? else {
-            return Err(std::io::ErrorKind::InvalidData.into());
+            return Err(ErrorKind::InvalidData.into());
         };
-        let inbox = inbox.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                match serde_json::from_str(&line) {
-                    Ok(report) => {
-                        if inbox.send(Message::Report(number, report)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => tracing::warn!(%error, line, "a Pod's parent process said what nobody understands"),
-                }
-            }
-            let _ = inbox.send(Message::Lost(number)).await;
-        });
-        Ok((client, containers))
+        tokio::spawn(hear(lines, number, inbox.clone()));
+        let (out, requests) = mpsc::channel(QUEUE);
+        tokio::spawn(write(requests, to));
+        Ok((Client { out, number }, containers))
     }
 
-    /// Asks for something. A parent that is gone shows by [`Message::Lost`].
-    pub(super) async fn send(&mut self, request: &Request) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(request).expect("requests are plain data");
-        line.push(b'\n');
-        self.out.write_all(&line).await
+    /// Asks for something, without waiting. A parent that is gone shows by [`Message::Lost`]. One that has not read for long
+    /// is asked for no further programs: whoever waits for one gives up at the end of its time.
+    pub(super) fn send(&self, request: &Request) {
+        let is_program = matches!(request, Request::Run { .. } | Request::Abandon { .. });
+        if is_program && self.out.capacity() <= QUEUE / 2 {
+            return;
+        }
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.out.try_send(line(request)) {
+            tracing::error!(?request, "a Pod's parent process does not read; a request to it is lost");
+        }
     }
+}
+
+/// Hands on what a parent says, to its end.
+async fn hear(mut lines: Lines<BufReader<OwnedReadHalf>>, number: u64, inbox: mpsc::Sender<Message>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(report) => {
+                if inbox.send(Message::Report(number, report)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, line, "a Pod's parent process said what nobody understands"),
+        }
+    }
+    let _ = inbox.send(Message::Lost(number)).await;
+}
+
+/// Writes requests in their order for as long as the parent lives.
+async fn write(mut requests: mpsc::Receiver<Vec<u8>>, mut to: OwnedWriteHalf) {
+    while let Some(line) = requests.recv().await {
+        if to.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn line(request: &Request) -> Vec<u8> {
+    let mut line = serde_json::to_vec(request).expect("requests are plain data");
+    line.push(b'\n');
+    line
 }
 
 /// What the parent wrote last, after a colon.
 fn complaint(dir: &Path) -> String {
     let text = std::fs::read_to_string(dir.join(COMPLAINTS)).unwrap_or_default();
     text.trim().lines().last().map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixSocket;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_at_which_nobody_listens_yet_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(COMPLAINTS), "").expect("a file");
+        let socket = UnixSocket::new_stream().expect("a socket");
+        socket.bind(dir.path().join(SOCKET)).expect("a free path");
+        let parent = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let (mut agent, _) = socket.listen(1).expect("a listener").accept().await.expect("an agent");
+            let mut hello = serde_json::to_vec(&Report::Hello { containers: Vec::new() }).expect("JSON");
+            hello.push(b'\n');
+            agent.write_all(&hello).await.expect("the agent hears");
+        };
+        let (inbox, _messages) = mpsc::channel(1);
+        let (client, ()) = tokio::join!(Client::await_new(dir.path(), 1, &inbox), parent);
+        client.expect("a connection");
+    }
+
+    #[tokio::test]
+    async fn a_parent_that_does_not_read_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let listener = tokio::net::UnixListener::bind(dir.path().join(SOCKET)).expect("a free path");
+        let (inbox, _messages) = mpsc::channel(1);
+        let parent = async {
+            let (mut agent, _) = listener.accept().await.expect("an agent");
+            agent.write_all(b"{\"Hello\":{\"containers\":[]}}\n").await.expect("the agent hears");
+            agent
+        };
+        let (adopted, _deaf) = tokio::join!(Client::adopt(dir.path(), 1, &inbox), parent);
+        let (client, _) = adopted.expect("a connection");
+        for id in 0..100_000 {
+            client.send(&Request::Abandon { id });
+        }
+        assert!(client.out.capacity() >= QUEUE / 2, "there is room for what is not a program");
+    }
 }

@@ -89,7 +89,7 @@ impl Task {
     pub(super) async fn start(&mut self, container: usize, attempt: u32) -> Option<Input> {
         let plan = &self.plan().containers[container];
         let (name, process) = (plan.name.clone(), self.process(plan, &plan.command));
-        self.ask(&Request::Start { container: name, attempt, process }).await;
+        self.ask(&Request::Start { container: name, attempt, process });
         None
     }
 
@@ -137,8 +137,8 @@ impl Task {
             Action::Tcp { host, port } => drop(self.background.spawn(async move {
                 done(probes::tcp(host.as_deref(), default, port, time).await).await;
             })),
-            Action::Http { host, port, path, headers } => drop(self.background.spawn(async move {
-                done(probes::http(host.as_deref(), default, port, (&path, &headers), time).await).await;
+            Action::Http { tls, host, port, path, headers } => drop(self.background.spawn(async move {
+                done(probes::http(tls, host.as_deref(), default, port, (&path, &headers), time).await).await;
             })),
             Action::Grpc { port, service } => drop(self.background.spawn(async move {
                 done(probes::grpc(default, port, &service, time).await).await;
@@ -156,7 +156,7 @@ impl Task {
         let id = self.programs_begun;
         self.programs.insert(id, purpose);
         let process = self.process(&self.plan().containers[container], command);
-        self.ask(&Request::Run { id, process }).await;
+        self.ask(&Request::Run { id, process });
         let inbox = self.inbox.clone();
         self.background.spawn(async move {
             tokio::time::sleep(time).await;
@@ -167,17 +167,16 @@ impl Task {
     pub(super) async fn signal(&mut self, container: usize, kill: bool) -> Option<Input> {
         let container = self.plan().containers[container].name.clone();
         let signal = if kill { libc_signal::KILL } else { libc_signal::TERM };
-        self.ask(&Request::Signal { container, signal, session: kill }).await;
+        self.ask(&Request::Signal { container, signal, session: kill });
         None
     }
 
     /// Ends the parent process and removes the Pod's link.
     pub(super) async fn tear_down(&mut self) {
-        match self.client.take() {
-            Some(mut client) => drop(client.send(&Request::End).await),
-            // There may be one all the same: an agent that is gone has not come to ending it, or it answered too late.
-            None => client::end(&self.files.dir).await,
-        }
+        self.client = None;
+        // There may be one even where there was no connection: an agent that is gone has not come to ending it, or it
+        // answered too late.
+        client::end(&self.files.dir).await;
         if let Err(error) = network::detach(self.shared.network.links(), &self.plan().uid) {
             tracing::warn!(error = runloop::chain(&error), pod = self.object.metadata.key(), "a Pod's link stays");
         }

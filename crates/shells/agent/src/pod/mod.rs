@@ -1,5 +1,7 @@
 //! The task of one Pod: it turns what happens into inputs of the core's state machine, and does what that asks for.
 
+mod address;
+mod adoption;
 mod client;
 mod effects;
 mod files;
@@ -7,6 +9,7 @@ mod grpc;
 mod object;
 mod probes;
 mod publish;
+mod tls;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -14,13 +17,13 @@ use std::sync::Arc;
 
 use cluster::Subject;
 use jiff::Timestamp;
-use pods::{Effect, Exit, Found, Input, PodPlan, PodState, Refusal, Sandbox, next_wake, step};
+use pods::{Effect, Exit, Input, PodPlan, PodState, Refusal, Sandbox, next_wake, step};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::driver::Shared;
-use crate::parent::protocol::{Known, Report, Request};
+use crate::parent::protocol::{Report, Request};
 use client::Client;
 use effects::Purpose;
 use files::Files;
@@ -28,13 +31,18 @@ use publish::News;
 
 pub(crate) use object::PodObject;
 
-/// What a Pod's task hears.
+/// What the API says of a Pod: the latest, so that whoever tells it never waits for the Pod's task.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    /// The object as last seen.
+    pub(crate) object: Arc<PodObject>,
+    /// It is there no more.
+    pub(crate) gone: bool,
+}
+
+/// What else a Pod's task hears.
 #[derive(Debug)]
-pub(crate) enum Message {
-    /// The object has changed.
-    Object(Arc<PodObject>),
-    /// The object is gone.
-    Gone,
+enum Message {
     /// The parent process says something, on the connection with this number.
     Report(u64, Report),
     /// That connection is closed.
@@ -45,19 +53,20 @@ pub(crate) enum Message {
     Late(u64),
 }
 
+/// Messages that wait for a Pod's task; whoever sends one waits with it.
+const QUEUE: usize = 256;
 /// How long to wait before the API is asked again to let go of a Pod.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs a Pod until it is gone.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    object: Arc<PodObject>,
-    inbox: mpsc::Sender<Message>,
-    messages: mpsc::Receiver<Message>,
-) {
+pub(crate) async fn run(shared: Arc<Shared>, told: watch::Receiver<Told>) {
+    let object = told.borrow().object.clone();
     match pods::plan(&object.whole, &shared.means) {
-        Ok(plan) => Task::new(shared, plan, object, inbox).run(messages).await,
-        Err(refusal) => refused(shared, refusal, object, messages).await,
+        Ok(plan) => {
+            let (inbox, messages) = mpsc::channel(QUEUE);
+            Task::new(shared, plan, object, told, inbox).run(messages).await;
+        }
+        Err(refusal) => refused(shared, refusal, object, told).await,
     }
 }
 
@@ -70,13 +79,15 @@ pub(crate) fn keep_addresses(shared: &Shared) {
     }
 }
 
-/// Ends what runs for Pods that were removed from the API while no agent was here.
-pub(crate) async fn end_strangers(shared: &Arc<Shared>, known: &HashSet<String>) {
-    for (uid, dir) in files::all(&shared.config) {
-        if known.contains(&uid) {
-            continue;
-        }
-        end_all_of(shared, &uid, dir).await;
+/// What is here of Pods that were removed from the API while no agent was here, by uid.
+pub(crate) fn strangers(shared: &Shared, known: &HashSet<String>) -> Vec<(String, PathBuf)> {
+    files::all(&shared.config).into_iter().filter(|(uid, _)| !known.contains(uid)).collect()
+}
+
+/// Ends what runs for them.
+pub(crate) async fn end_strangers(shared: Arc<Shared>, strangers: Vec<(String, PathBuf)>) {
+    for (uid, dir) in strangers {
+        end_all_of(&shared, &uid, dir).await;
     }
 }
 
@@ -92,7 +103,7 @@ async fn end_all_of(shared: &Shared, uid: &str, dir: PathBuf) {
 }
 
 /// A Pod that cannot be run: it stays Pending and says why. An agent with other rights may have run it before.
-async fn refused(shared: Arc<Shared>, refusal: Refusal, object: Arc<PodObject>, mut messages: mpsc::Receiver<Message>) {
+async fn refused(shared: Arc<Shared>, refusal: Refusal, mut object: Arc<PodObject>, mut told: watch::Receiver<Told>) {
     let dir = shared.config.run_dir.join(&object.metadata.uid);
     if dir.exists() {
         end_all_of(&shared, &object.metadata.uid, dir).await;
@@ -104,19 +115,17 @@ async fn refused(shared: Arc<Shared>, refusal: Refusal, object: Arc<PodObject>, 
     let (news, published) = watch::channel(News { state: None, object: object.clone() });
     let mut publisher = JoinSet::new();
     publisher.spawn(publish::keep(shared.clone(), Arc::new(Err(refusal)), published));
-    let mut object = object;
     loop {
         if object.deletion_grace_s().is_some() {
             return let_go(&shared, &object).await;
         }
-        match messages.recv().await {
-            Some(Message::Object(changed)) => {
-                object = changed;
-                news.send_modify(|news| news.object = object.clone());
-            }
-            Some(Message::Gone) | None => return,
-            Some(_) => {}
+        let changed = told.changed().await;
+        let latest = told.borrow_and_update().clone();
+        if changed.is_err() || latest.gone {
+            return;
         }
+        object = latest.object;
+        news.send_modify(|news| news.object = object.clone());
     }
 }
 
@@ -158,6 +167,7 @@ struct Task {
     files: Files,
     object: Arc<PodObject>,
     state: PodState,
+    told: watch::Receiver<Told>,
     inbox: mpsc::Sender<Message>,
     client: Option<Client>,
     /// Counts connections.
@@ -166,12 +176,20 @@ struct Task {
     programs: HashMap<u64, Purpose>,
     programs_begun: u64,
     news: watch::Sender<News>,
+    /// Why the address that the object names is not followed, as last told.
+    address_refused: Option<String>,
     /// Dropped with the task.
     background: JoinSet<()>,
 }
 
 impl Task {
-    fn new(shared: Arc<Shared>, plan: PodPlan, object: Arc<PodObject>, inbox: mpsc::Sender<Message>) -> Task {
+    fn new(
+        shared: Arc<Shared>,
+        plan: PodPlan,
+        object: Arc<PodObject>,
+        told: watch::Receiver<Told>,
+        inbox: mpsc::Sender<Message>,
+    ) -> Task {
         let files = Files::of(&shared.config, &plan);
         let now = Timestamp::now();
         let kept = files.state().filter(|state| state.containers.len() == plan.containers.len());
@@ -189,12 +207,14 @@ impl Task {
             files,
             object,
             state,
+            told,
             inbox,
             client: None,
             connections: 0,
             programs: HashMap::new(),
             programs_begun: 0,
             news,
+            address_refused: None,
             background,
         }
     }
@@ -205,7 +225,7 @@ impl Task {
 
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let first = self.adopt().await;
-        let deletion = self.object.deletion_grace_s().map(|grace_s| Input::Delete { grace_s });
+        let deletion = self.deletion();
         // A Pod that is being deleted is not set up first.
         let inputs = if first == Input::Tick { [deletion, Some(first)] } else { [Some(first), deletion] };
         for input in inputs.into_iter().flatten() {
@@ -216,41 +236,34 @@ impl Task {
         while self.state.sandbox != Sandbox::Removed {
             let due = next_wake(&self.state).map(|due| due.duration_since(Timestamp::now()));
             let pause = due.map_or(std::time::Duration::MAX, |due| due.try_into().unwrap_or_default());
-            let message = tokio::select! {
-                message = messages.recv() => message,
+            let input = tokio::select! {
+                changed = self.told.changed() => match changed {
+                    Ok(()) => self.heed(),
+                    Err(_) => return,
+                },
+                Some(message) = messages.recv() => self.hear(message),
                 // What has ended is forgotten.
-                Some(_) = self.background.join_next() => continue,
-                () = tokio::time::sleep(pause) => Some(Message::Done(Input::Tick)),
+                Some(_) = self.background.join_next() => None,
+                () = tokio::time::sleep(pause) => Some(Input::Tick),
             };
-            let Some(message) = message else { return };
-            if let Some(input) = self.hear(message).await {
+            if let Some(input) = input {
                 self.take(input).await;
             }
         }
     }
 
-    /// Finds out what the last agent left running.
-    async fn adopt(&mut self) -> Input {
-        match self.state.sandbox {
-            _ if self.plan().fixed_addresses().is_some() => return Input::Tick,
-            // Nothing was started in it yet, and its addresses are not known.
-            Sandbox::Requested => return Input::Lost,
-            Sandbox::Ready => {}
-            Sandbox::Absent | Sandbox::Retry(_) | Sandbox::Released | Sandbox::Removed => return Input::Tick,
-        }
-        self.connections += 1;
-        match Client::adopt(&self.files.dir, self.connections, &self.inbox).await {
-            Some((client, containers)) => {
-                self.client = Some(client);
-                Input::Adopted(containers.into_iter().filter_map(|known| self.found(known)).collect())
-            }
-            None => Input::Lost,
-        }
+    /// Takes in what the API says.
+    fn heed(&mut self) -> Option<Input> {
+        self.object = self.told.borrow_and_update().object.clone();
+        self.follow_address();
+        self.publish();
+        self.deletion()
     }
 
-    fn found(&self, known: Known) -> Option<Found> {
-        let Known { container, attempt, started, ended, .. } = known;
-        Some(Found { container: self.place(&container)?, attempt, started, ended })
+    /// Whether the Pod is to go. What runs of one that was removed by force gets its usual time.
+    fn deletion(&self) -> Option<Input> {
+        let usual = self.told.borrow().gone.then(|| self.plan().grace_s);
+        self.object.deletion_grace_s().or(usual).map(|grace_s| Input::Delete { grace_s })
     }
 
     /// A container's place in the plan.
@@ -259,16 +272,8 @@ impl Task {
     }
 
     /// What a message means to the state machine.
-    async fn hear(&mut self, message: Message) -> Option<Input> {
+    fn hear(&mut self, message: Message) -> Option<Input> {
         match message {
-            Message::Object(object) => {
-                self.object = object;
-                self.follow_address();
-                self.publish();
-                self.object.deletion_grace_s().map(|grace_s| Input::Delete { grace_s })
-            }
-            // Removed by force: what runs gets its usual time.
-            Message::Gone => Some(Input::Delete { grace_s: self.plan().grace_s }),
             Message::Report(number, _) | Message::Lost(number)
                 if self.client.as_ref().is_none_or(|client| client.number != number) =>
             {
@@ -283,18 +288,9 @@ impl Task {
             Message::Done(input) => Some(input),
             Message::Late(id) => {
                 let purpose = self.programs.remove(&id)?;
-                self.ask(&Request::Abandon { id }).await;
+                self.ask(&Request::Abandon { id });
                 Some(purpose.input(Err("no answer in time".to_owned())))
             }
-        }
-    }
-
-    /// What runs elsewhere may move: its annotation is followed.
-    fn follow_address(&mut self) {
-        let Ok(plan) = pods::plan(&self.object.whole, &self.shared.means) else { return };
-        if let (Some(_), Some(addresses)) = (self.plan().fixed_addresses(), plan.fixed_addresses()) {
-            self.state.addresses = addresses.to_vec();
-            self.plan = Arc::new(Ok(plan));
         }
     }
 
@@ -341,10 +337,9 @@ impl Task {
         self.news.send_replace(News { state: Some(self.state.clone()), object: self.object.clone() });
     }
 
-    async fn ask(&mut self, request: &Request) {
-        if let Some(client) = &mut self.client {
-            // A parent that cannot be written to is gone, and its reader says so.
-            let _ = client.send(request).await;
+    fn ask(&self, request: &Request) {
+        if let Some(client) = &self.client {
+            client.send(request);
         }
     }
 

@@ -1,7 +1,9 @@
 //! An agent with the real API server in the same process: Pods as real processes, and a node with real links.
 
+mod addresses;
 mod node;
 mod pods;
+mod stopped;
 mod world;
 
 /// Not a test: the program that becomes a Pod's parent process is this test binary, run with this name.

@@ -74,6 +74,26 @@ fn a_pod_that_fails_its_liveness_probe_is_started_again() {
 }
 
 #[test]
+fn the_log_is_whole_when_the_api_shows_a_containers_end() {
+    lab::test(|| {
+        let world = World::new("whole-log");
+        let _agent = world.agent();
+        for attempt in 0..5 {
+            let name = format!("speaker-{attempt}");
+            world.create_pod(
+                &name,
+                json!({"restartPolicy": "Never", "containers": [{
+                    "name": "main", "image": "host", "command": ["seq", "20000"],
+                }]}),
+            );
+            world.await_pod(&name, "over", |pod| pod["status"]["phase"] == "Succeeded");
+            let log = world.log(&name, "main", 0);
+            assert!(log.ends_with("stdout F 20000\n"), "{:?}", log.lines().last());
+        }
+    });
+}
+
+#[test]
 fn a_new_agent_adopts_what_runs_and_hears_how_it_ended_meanwhile() {
     lab::test(|| {
         let world = World::new("adoption");

@@ -190,9 +190,18 @@ impl World {
 
     /// What a container wrote, in the form of its log file.
     pub fn await_log(&self, pod: &str, container: &str, attempt: u32, part: &str) {
-        let uid = self.pod(pod).expect("the Pod is there")["metadata"]["uid"].as_str().expect("a uid").to_owned();
-        let path = self.dir.path().join(format!("logs/default_{pod}_{uid}/{container}/{attempt}.log"));
+        let path = self.log_path(pod, container, attempt);
         self.eventually(part, || std::fs::read_to_string(&path).ok().filter(|text| text.contains(part)));
+    }
+
+    /// The log file as it is now.
+    pub fn log(&self, pod: &str, container: &str, attempt: u32) -> String {
+        std::fs::read_to_string(self.log_path(pod, container, attempt)).expect("a log")
+    }
+
+    fn log_path(&self, pod: &str, container: &str, attempt: u32) -> PathBuf {
+        let uid = self.pod(pod).expect("the Pod is there")["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        self.dir.path().join(format!("logs/default_{pod}_{uid}/{container}/{attempt}.log"))
     }
 
     /// The number of the Pod's parent process, as seen from here.

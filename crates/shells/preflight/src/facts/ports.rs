@@ -114,7 +114,8 @@ mod tests {
 
     fn listen(address: &str, transport: Transport) -> Listen {
         let address = address.parse().expect("an address");
-        Listen { purpose: "a test".to_owned(), address, transport, option: "--listen".to_owned() }
+        let option = "--listen".to_owned();
+        Listen { purpose: "a test".to_owned(), address, transport, address_option: option.clone(), option }
     }
 
     #[test]

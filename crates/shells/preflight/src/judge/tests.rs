@@ -27,7 +27,8 @@ fn wanted() -> Wanted {
 
 fn listen() -> Listen {
     let address: SocketAddr = "192.0.2.1:53".parse().expect("an address");
-    Listen { purpose: "DNS".into(), address, transport: Transport::Udp, option: "--dns-port".into() }
+    let (option, address_option) = ("--dns-port".into(), "--node-ip".into());
+    Listen { purpose: "DNS".into(), address, transport: Transport::Udp, option, address_option }
 }
 
 /// A machine with nothing in the way, though there is much on it: Docker's chains, a default route and both of its halves,
@@ -228,7 +229,7 @@ const CASES: &[Case] = &[
         "port",
         Bad,
         "no such address",
-        "--dns-port",
+        "by --node-ip",
     ),
     case(
         |facts| facts.ports[0].problem = Some(PortProblem::NotAllowed),

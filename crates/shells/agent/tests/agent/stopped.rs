@@ -1,0 +1,108 @@
+//! Pods whose parent process does not answer.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::world::{self, World};
+
+const SIGSTOP: i32 = 19;
+const SIGCONT: i32 = 18;
+/// More than a queue of messages to a Pod would hold.
+const CHANGES: usize = 300;
+
+fn sleeper() -> Value {
+    json!({"containers": [{"name": "main", "image": "host", "command": ["sleep", "600"]}]})
+}
+
+/// Has the API tell of a Pod again and again.
+fn change_often(world: &World, pod: &str) {
+    for change in 0..CHANGES {
+        let annotations = json!({"metadata": {"annotations": {"example.com/change": change.to_string()}}});
+        let path = format!("/api/v1/namespaces/default/pods/{pod}");
+        world.send(Method::PATCH, &path, Some(annotations)).expect("the Pod is changed");
+    }
+}
+
+fn assert_others_start(world: &World) {
+    world.create_pod("other", sleeper());
+    world.await_pod("other", "ready", |pod| world::condition(pod, "Ready") == "True");
+    world.delete_pod("other", json!({"gracePeriodSeconds": 0}));
+    world.await_gone("other");
+}
+
+#[test]
+fn a_parent_that_does_not_answer_a_new_agent_holds_up_its_own_pod_only() {
+    lab::test(|| {
+        let world = World::new("deaf");
+        let agent = world.agent();
+        world.create_pod("stuck", sleeper());
+        world.await_pod("stuck", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let parent = world.parent_pid("stuck");
+        drop(agent);
+        kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
+        let _agent = world.agent();
+        change_often(&world, "stuck");
+        assert_others_start(&world);
+
+        world.delete_pod("stuck", json!({"gracePeriodSeconds": 0}));
+        kernel::process::signal(parent, SIGCONT).expect("it goes on");
+        world.await_gone("stuck");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_parent_that_stops_reading_holds_up_its_own_pod_only() {
+    lab::test(|| {
+        let world = World::new("mute");
+        let _agent = world.agent();
+        // Each question is large, so that few of them fill the socket.
+        world.create_pod(
+            "stuck",
+            json!({"containers": [{
+                "name": "main", "image": "host", "command": ["sleep", "600"],
+                "env": [{"name": "LARGE", "value": "x".repeat(100_000)}],
+                "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
+            }]}),
+        );
+        world.await_pod("stuck", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let parent = world.parent_pid("stuck");
+        kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
+        world.await_pod("stuck", "unready", |pod| world::condition(pod, "Ready") == "False");
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        change_often(&world, "stuck");
+        assert_others_start(&world);
+
+        kernel::process::signal(parent, SIGCONT).expect("it goes on");
+        world.await_pod("stuck", "ready again", |pod| world::condition(pod, "Ready") == "True");
+        world.delete_pod("stuck", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("stuck");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
+fn a_parent_that_does_not_answer_is_killed_before_another_takes_its_place() {
+    lab::test(|| {
+        let world = World::new("killed");
+        let agent = world.agent();
+        world.create_pod("web", sleeper());
+        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let parent = world.parent_pid("web");
+        drop(agent);
+        kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
+        world.change_state(&pod, |state| {
+            state["sandbox"] = "Requested".into();
+            state["containers"][0]["now"] = json!({"Waiting": {"until": null}});
+        });
+        let _agent = world.agent();
+        world
+            .eventually("another parent process runs it", || world.find_parent_pid("web").filter(|pid| *pid != parent));
+        world.eventually("the first one is gone", || {
+            (!std::path::Path::new(&format!("/proc/{parent}")).exists()).then_some(())
+        });
+        world.delete_pod("web", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("web");
+        world.assert_nothing_left();
+    });
+}

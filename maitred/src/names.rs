@@ -1,0 +1,74 @@
+//! Names on the command line that end in objects and in DNS, where a wrong one would be refused for ever.
+
+/// What Kubernetes calls a DNS-1123 subdomain, told to people.
+const RULE: &str = "lower-case letters, digits and '-' in parts separated by '.', each of which begins and ends with a \
+                    letter or a digit";
+
+/// A node's name; upper case is lowered, as the kubelet does.
+pub(crate) fn node_name(text: &str) -> Result<String, String> {
+    let name = text.trim().to_lowercase();
+    match is_subdomain(&name) {
+        true => Ok(name),
+        false => Err(format!("{text:?} is no name for a node: write {RULE}, such as node-1")),
+    }
+}
+
+/// A cluster's domain, without a dot at its end.
+pub(crate) fn domain(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_lowercase();
+    if !is_subdomain(&name) {
+        return Err(format!("{text:?} is no domain: write {RULE}, such as cluster.local"));
+    }
+    // What the DNS server asks of it beside.
+    zone::Config::new(&name).map_err(|error| runloop::chain(&error))?;
+    Ok(name)
+}
+
+fn is_subdomain(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(is_inner) && !part.starts_with('-') && !part.ends_with('-');
+    name.len() <= 253 && name.split('.').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_s_name_is_a_dns_subdomain_and_upper_case_is_lowered() {
+        for (text, expected) in [
+            ("node-1", Some("node-1")),
+            ("Node-1.Example", Some("node-1.example")),
+            ("7", Some("7")),
+            ("my_host", None),
+            ("Bad_Name", None),
+            ("-a", None),
+            ("a-", None),
+            ("a..b", None),
+            ("a.", None),
+            ("", None),
+            ("(none)", None),
+            ("ä", None),
+            (&"a".repeat(254), None),
+        ] {
+            assert_eq!(node_name(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_dns_subdomain_that_names_fit_below() {
+        for (text, expected) in [
+            ("cluster.local", Some("cluster.local")),
+            ("Cluster.Example.", Some("cluster.example")),
+            ("-bad-", None),
+            ("a_b.local", None),
+            (".", None),
+            ("", None),
+            (&format!("{}.local", "a".repeat(64)), None),
+            (&["abcdefgh"; 20].join("."), None),
+        ] {
+            assert_eq!(domain(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}
