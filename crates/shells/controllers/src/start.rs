@@ -119,7 +119,7 @@ const PERIOD: Duration = Duration::from_secs(5 * 60);
 /// Starts every loop. `cluster_for` gives each component a client with an identity of its own.
 pub fn start(cluster_for: impl Fn(&str) -> Cluster, settings: Settings) -> Running {
     let mut running = Running { tasks: JoinSet::new(), shown: Vec::new() };
-    let shown = running.show("endpoints");
+    let shown = endpoints::Shown { slices: running.show("endpoint-slices"), endpoints: running.show("endpoints") };
     let endpoints = endpoints::Settings { slice_len_max: settings.slice_len_max };
     running.tasks.spawn(endpoints::run(cluster_for("endpoint-controller"), endpoints, shown));
     start_workloads(&mut running, &cluster_for, &settings);
