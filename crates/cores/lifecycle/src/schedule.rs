@@ -44,17 +44,32 @@ pub enum Outcome {
     },
 }
 
-/// Says where each waiting Pod goes, the oldest first. `pods` are all Pods, since bound ones count.
-pub fn plan_bindings(pods: &[&Pod], nodes: &[&Node], now: Timestamp) -> Vec<Outcome> {
-    let mut load: BTreeMap<&str, usize> = nodes.iter().map(|node| (node.metadata.name.as_str(), 0)).collect();
-    for pod in pods.iter().filter(|pod| !has_ended(pod)) {
-        if let Some(count) = load.get_mut(pod.spec.node_name.as_str()) {
-            *count += 1;
-        }
-    }
-    let mut waiting: Vec<&Pod> = pods.iter().copied().filter(|pod| waits(pod)).collect();
+/// What bindings follow from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Pods without a node; those that do not wait for one are ignored.
+    pub waiting: &'a [&'a Pod],
+    /// How many Pods burden each node, by its name; nodes without any may be missing.
+    pub load: &'a BTreeMap<String, usize>,
+    /// All nodes.
+    pub nodes: &'a [&'a Node],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Says where each waiting Pod goes, the oldest first.
+pub fn plan_bindings(inputs: &Inputs<'_>) -> Vec<Outcome> {
+    let count = |node: &Node| inputs.load.get(&node.metadata.name).copied().unwrap_or_default();
+    let mut load: BTreeMap<&str, usize> =
+        inputs.nodes.iter().map(|node| (node.metadata.name.as_str(), count(node))).collect();
+    let mut waiting: Vec<&Pod> = inputs.waiting.iter().copied().filter(|pod| waits(pod)).collect();
     waiting.sort_by_key(|pod| (&pod.metadata.creation_timestamp, &pod.metadata.namespace, &pod.metadata.name));
-    waiting.into_iter().map(|pod| place(pod, nodes, &mut load, now)).collect()
+    waiting.into_iter().map(|pod| place(pod, inputs.nodes, &mut load, inputs.now)).collect()
+}
+
+/// Whether a Pod counts on its node.
+pub fn burdens(pod: &Pod) -> bool {
+    !pod.spec.node_name.is_empty() && !has_ended(pod)
 }
 
 fn has_ended(pod: &Pod) -> bool {

@@ -2,7 +2,9 @@
 //!
 //! One family, Pods that are going away left out, ports without a Pod left out, cut at 1000 addresses.
 
-use api::{AddressType, EndpointAddress, Endpoints, Labels, Metadata, Pod, Service};
+use std::collections::BTreeSet;
+
+use api::{AddressType, EndpointAddress, EndpointSubset, Endpoints, Labels, Metadata, Pod, Service};
 
 use crate::metadata::{HEADLESS_LABEL, set_trigger};
 use crate::plan::address_types;
@@ -41,6 +43,9 @@ pub enum EndpointsPlan {
     Create(Endpoints),
     /// The object to PUT.
     Update(Endpoints),
+    /// The object to PUT before planning again: addresses that move to another node are left out of it, since the API
+    /// lets no address change its node in one step (S-230).
+    Step(Endpoints),
 }
 
 /// Says what to write so that the Service's Endpoints are right.
@@ -70,10 +75,41 @@ pub fn plan_endpoints(inputs: &EndpointsInputs<'_>) -> EndpointsPlan {
         return EndpointsPlan::Keep;
     }
     set_trigger(&mut desired.metadata, inputs.trigger);
-    match inputs.existing {
-        Some(_) => EndpointsPlan::Update(desired),
-        None => EndpointsPlan::Create(desired),
+    let Some(existing) = inputs.existing else { return EndpointsPlan::Create(desired) };
+    let moving = moving(&existing.subsets, &desired.subsets);
+    if moving.is_empty() {
+        return EndpointsPlan::Update(desired);
     }
+    leave_out(&mut desired.subsets, &moving);
+    EndpointsPlan::Step(desired)
+}
+
+fn addresses(subset: &EndpointSubset) -> impl Iterator<Item = &EndpointAddress> {
+    subset.addresses.iter().chain(&subset.not_ready_addresses)
+}
+
+/// The IPs that are to have another node than they have.
+fn moving(existing: &[EndpointSubset], desired: &[EndpointSubset]) -> BTreeSet<String> {
+    let nodes: BTreeSet<(&str, &str)> = existing
+        .iter()
+        .flat_map(addresses)
+        .filter_map(|address| Some((address.ip.as_str(), address.node_name.as_deref()?)))
+        .filter(|(_, node)| !node.is_empty())
+        .collect();
+    let moves = |address: &&EndpointAddress| {
+        let node = address.node_name.as_deref().unwrap_or_default();
+        let mut held = nodes.range((address.ip.as_str(), "")..).take_while(|(ip, _)| *ip == address.ip);
+        held.any(|(_, held)| *held != node)
+    };
+    desired.iter().flat_map(addresses).filter(moves).map(|address| address.ip.clone()).collect()
+}
+
+fn leave_out(subsets: &mut Vec<EndpointSubset>, ips: &BTreeSet<String>) {
+    for subset in subsets.iter_mut() {
+        subset.addresses.retain(|address| !ips.contains(&address.ip));
+        subset.not_ready_addresses.retain(|address| !ips.contains(&address.ip));
+    }
+    subsets.retain(|subset| addresses(subset).next().is_some());
 }
 
 /// Whether the object is to be deleted because no Service has its name (S-229).

@@ -58,6 +58,12 @@ impl Expectations {
         }
     }
 
+    /// Forgets slices that exist no more, though nobody saw them disappear: one that was deleted while no watch ran, and
+    /// that no cache had heard of, goes without a word.
+    pub fn forget_missing(&mut self, exists: impl Fn(&str) -> bool) {
+        self.by_uid.retain(|uid, expected| *expected == Expected::Gone || exists(uid));
+    }
+
     /// The first thing that these slices of the Service, deleting ones included, do not show yet.
     pub fn stale(&self, cached: &[&EndpointSlice]) -> Option<Stale> {
         let cached: BTreeMap<&str, &EndpointSlice> =

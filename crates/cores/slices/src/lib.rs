@@ -54,7 +54,7 @@ pub use endpoints::{EndpointsInputs, EndpointsPlan, is_orphan, plan_endpoints};
 pub use expectations::{Expectations, Stale};
 pub use metadata::{LAST_CHANGE_TRIGGER_TIME, MANAGED_BY, MANAGED_BY_LABEL};
 pub use plan::{Inputs, Retry, SLICE_LEN_DEFAULT, SlicePlan, plan_slices};
-pub use trigger::TriggerTimes;
+pub use trigger::{Part, TriggerTimes};
 
 #[cfg(test)]
 mod fixture;

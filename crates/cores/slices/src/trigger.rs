@@ -7,10 +7,22 @@ use jiff::Timestamp;
 
 use crate::pod;
 
-/// The newest times seen of one Service and its Pods. Forgotten when the Service goes.
+/// Which objects a time is written into: each kind is written, and fails, by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// EndpointSlices (S-211).
+    Slices,
+    /// Endpoints (S-227).
+    Endpoints,
+}
+
+/// The newest times seen of one Service and its Pods, and those that no write has told of yet. Forgotten when the Service
+/// goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TriggerTimes {
     seen: Option<Seen>,
+    /// The earliest untold change of each part.
+    untold: [Option<Timestamp>; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +33,14 @@ struct Seen {
 }
 
 impl TriggerTimes {
-    /// Notes the times of the objects as they are now and returns the time to write, RFC 3339 with as many digits as it
-    /// takes: the Service's creation on first sight, else the earliest time that is newer than what was seen before,
-    /// or `None` if none is.
-    pub fn observe(&mut self, service: &Service, pods: &[&Pod]) -> Option<String> {
+    /// Notes the times of the objects as they are now. What is to be told is the Service's creation on first sight, else
+    /// the earliest time that is newer than what was seen before, if any is.
+    pub fn observe(&mut self, service: &Service, pods: &[&Pod]) {
         let created = service.metadata.creation_timestamp.as_deref().and_then(parse);
         let ready: BTreeMap<String, Timestamp> = pod::selected(service, pods)
             .filter_map(|pod| Some((pod.metadata.name.clone(), ready_since(pod)?)))
             .collect();
-        let trigger = match &self.seen {
+        let news = match &self.seen {
             None => created,
             Some(seen) => {
                 let pods = ready.iter().filter(|(name, time)| seen.pods.get(*name).is_none_or(|last| *time > last));
@@ -38,7 +49,19 @@ impl TriggerTimes {
             }
         };
         self.seen = Some(Seen { service: created, pods: ready });
-        trigger.map(|time| time.to_string())
+        self.put_back(Part::Slices, news);
+        self.put_back(Part::Endpoints, news);
+    }
+
+    /// The time to write into a part's objects, if there is one that was not told; it counts as told.
+    pub fn take(&mut self, part: Part) -> Option<Timestamp> {
+        self.untold[part as usize].take()
+    }
+
+    /// A time was not told after all, since the write failed.
+    pub fn put_back(&mut self, part: Part, time: Option<Timestamp>) {
+        let untold = &mut self.untold[part as usize];
+        *untold = [*untold, time].into_iter().flatten().min();
     }
 }
 

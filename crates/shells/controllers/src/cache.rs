@@ -3,7 +3,7 @@
 //! One task writes a cache; everybody else takes snapshots, or asks for single objects and groups. A cache can be behind
 //! the server, and behind our own writes: a loop that cannot bear that remembers its writes or reads anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
 use api::Resource;
@@ -48,7 +48,7 @@ pub(crate) struct Cache<T> {
 
 struct Held<T> {
     objects: BTreeMap<String, Arc<T>>,
-    /// Keys by what objects count under, if that was asked for. Objects that count under nothing are in none.
+    /// The objects by what they count under, if that was asked for.
     groups: HashMap<String, BTreeMap<String, Arc<T>>>,
     grouped_by: Option<Named<T>>,
     synced: bool,
@@ -102,7 +102,15 @@ impl<T: Resource> Cache<T> {
         self.held.read().expect(UNPOISONED).objects.get(key).cloned()
     }
 
-    /// The objects that count under this name.
+    /// The objects that count under these names, all as of one moment: no change comes between the choice of the names,
+    /// such as marks that changes leave, and the look at the objects.
+    pub(crate) fn groups(&self, names: impl FnOnce() -> BTreeSet<String>) -> BTreeMap<String, Vec<Arc<T>>> {
+        let held = self.held.read().expect(UNPOISONED);
+        let group = |name: &String| held.groups.get(name).into_iter().flat_map(BTreeMap::values).cloned().collect();
+        names().into_iter().map(|name| (name.clone(), group(&name))).collect()
+    }
+
+    /// The objects that count under this name; the empty one is a name, too.
     pub(crate) fn group(&self, name: &str) -> Vec<Arc<T>> {
         let held = self.held.read().expect(UNPOISONED);
         held.groups.get(name).into_iter().flat_map(BTreeMap::values).cloned().collect()
@@ -138,7 +146,7 @@ impl<T: Resource> Held<T> {
     fn set(&mut self, object: Arc<T>) -> Option<Arc<T>> {
         let key = object.metadata().key();
         let before = self.remove(&key);
-        if let Some(name) = self.grouped_by.map(|name| name(&object)).filter(|name| !name.is_empty()) {
+        if let Some(name) = self.grouped_by.map(|name| name(&object)) {
             self.groups.entry(name.to_owned()).or_default().insert(key.clone(), object.clone());
         }
         self.objects.insert(key, object);

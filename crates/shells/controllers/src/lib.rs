@@ -1,15 +1,15 @@
 //! The controllers' shell: caches, queues and writes around the pure plan functions of `slices` and `lifecycle`.
 //!
 //! ```text
-//!   reflectors ──► World (one owner) ──dirty Services──► plan (pure) ──► writes, several Services at once
+//!   reflectors ──► World (one owner) ──► Queue of Services ──► plan (pure) ──► writes, several Services at once
 //!                    ▲                                                      │
 //!                    └────────────── what the server answered ◄─────────────┘
 //!
 //!   reflectors ──► Cache ──what matters to a loop wakes it──► loop: plan (pure) ──► writes, Events
 //! ```
 //!
-//! The endpoint controllers have a queue of their own, since they write most. Every other loop is one [`runloop`] loop:
-//! it is woken by the changes that can matter to it, by the time that its last plan asked for, and by a slow period.
+//! The endpoint controllers write most, and each Service by itself: they are [`runloop::Queue`]s, whose keys are
+//! Services, one for EndpointSlices and one for Endpoints. Every other loop is one [`runloop::run`]: it is woken by the changes that can matter to it, by the time that its last plan asked for, and by a slow period.
 //! It holds no copy of the state besides the caches, except where it must remember what it wrote until the caches show
 //! it. A write that the server refuses because it knows better (404, 409) is no failure: the caches are behind.
 

@@ -86,7 +86,7 @@ impl Namespaces {
         for (resource, metadata) in plan.delete {
             let kind = kinds.iter().find(|kind| kind.resource() == resource);
             let path = kind.expect("what is planned was listed").path(name, &metadata.name);
-            let options = preconditions(&metadata);
+            let options = preconditions(&metadata.uid);
             let cluster = &self.cluster;
             writes.push(Box::pin(async move {
                 cluster.send::<Value>(Method::DELETE, &path, "application/json", Some(&options)).await.map(drop)

@@ -13,6 +13,7 @@ use cluster::{Cluster, Recorder};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lifecycle::repair::{Leaks, plan_ports};
+use tokio::time::Instant;
 
 use crate::drive::{Controller, Failure};
 use crate::writes::tell;
@@ -51,6 +52,13 @@ pub struct Ports {
 /// Upstream's period.
 pub const PERIOD_DEFAULT: Duration = Duration::from_secs(3 * 60);
 
+/// A key to write.
+#[derive(Clone, Debug)]
+enum Repairing {
+    Claim(u16, Holder),
+    Release(u16, Holder),
+}
+
 /// The loop that repairs node ports.
 pub(crate) struct Repair {
     cluster: Cluster,
@@ -59,21 +67,25 @@ pub(crate) struct Repair {
     leaks: Leaks,
     /// What was told and still holds, by the Service's uid and the message.
     told: HashSet<(String, String)>,
+    /// What is yet to be written, and the version at which it was found.
+    pending: Vec<(Repairing, String)>,
+    /// When all ports are counted anew. Between two counts only what failed is tried again: a count that comes early would
+    /// see a leak once more than its time.
+    due: Instant,
 }
 
 impl Repair {
     pub(crate) fn new(cluster: Cluster, ports: Ports) -> Repair {
         let recorder = Recorder::new(&cluster, "maitred-port-repair");
-        Repair { cluster, recorder, ports, leaks: Leaks::default(), told: HashSet::new() }
+        let (told, pending) = (HashSet::new(), Vec::new());
+        Repair { cluster, recorder, ports, leaks: Leaks::default(), told, pending, due: Instant::now() }
     }
-}
 
-impl Controller for Repair {
-    async fn run(&mut self) -> Result<Option<Timestamp>, Failure> {
+    /// Counts all ports, tells what is wrong, and notes what is to be written.
+    async fn count(&mut self) -> Result<(), Failure> {
         let listed = self.cluster.list::<Service>(None).await;
         let (services, version) = listed.map_err(|source| Failure::Read { what: "the Services", source })?;
-        let keys = self.ports.keys.as_ref();
-        let held = keys.held(&version).await.map_err(Failure::Ports)?;
+        let held = self.ports.keys.held(&version).await.map_err(Failure::Ports)?;
         let services: Vec<&Service> = services.iter().collect();
         let plan = plan_ports(&services, &held, &self.ports.range, &mut self.leaks);
         let mut told = HashSet::new();
@@ -85,14 +97,39 @@ impl Controller for Repair {
             told.insert(what);
         }
         self.told = told;
-        for (port, service) in &plan.claim {
-            keys.claim(*port, service, &version).await.map_err(Failure::Ports)?;
+        let claims = plan.claim.into_iter().map(|(port, service)| Repairing::Claim(port, service));
+        let releases = plan.release.into_iter().map(|(port, service)| Repairing::Release(port, service));
+        self.pending = claims.chain(releases).map(|one| (one, version.clone())).collect();
+        Ok(())
+    }
+}
+
+impl Controller for Repair {
+    async fn run(&mut self) -> Result<Option<Timestamp>, Failure> {
+        if Instant::now() >= self.due {
+            self.count().await?;
+            self.due = Instant::now() + self.ports.period;
         }
-        for (port, (namespace, name)) in &plan.release {
-            if keys.release(*port, &version).await.map_err(Failure::Ports)? {
-                tracing::warn!(port, service = format!("{namespace}/{name}"), "a leaked port was released");
+        let mut first = None;
+        for (repairing, version) in std::mem::take(&mut self.pending) {
+            if let Err(error) = repair(self.ports.keys.as_ref(), &repairing, &version).await {
+                self.pending.push((repairing, version));
+                first.get_or_insert(error);
             }
         }
-        Ok(None)
+        first.map_or(Ok(None), |error| Err(Failure::Ports(error)))
+    }
+}
+
+async fn repair(keys: &dyn PortKeys, repairing: &Repairing, version: &str) -> Result<(), PortKeysError> {
+    match repairing {
+        Repairing::Claim(port, service) => keys.claim(*port, service, version).await.map(drop),
+        Repairing::Release(port, service) => {
+            if keys.release(*port, version).await? {
+                let (namespace, name) = service;
+                tracing::warn!(port, service = format!("{namespace}/{name}"), "a leaked port was released");
+            }
+            Ok(())
+        }
     }
 }

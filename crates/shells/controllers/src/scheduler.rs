@@ -1,6 +1,8 @@
 //! Binds Pods to nodes, as [`lifecycle::schedule`] plans it.
+//!
+//! A run looks at the Pods that wait, and counts anew only those of nodes where a Pod came, ended or went.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use api::{Node, ObjectReference, Pod};
@@ -8,13 +10,14 @@ use cluster::{Cluster, Recorder, RequestError, path};
 use futures::future::BoxFuture;
 use http::Method;
 use jiff::Timestamp;
-use lifecycle::schedule::{News, Outcome, plan_bindings};
+use lifecycle::schedule::{Inputs, News, Outcome, burdens, plan_bindings};
 use serde_json::{Value, json};
 
 use crate::cache::{Cache, plain};
 use crate::drive::{Controller, Failure};
+use crate::marks::Marks;
 use crate::start::Clock;
-use crate::writes::{carry_out_all, tell};
+use crate::writes::{all, tell, verdict};
 
 /// The scheduler.
 pub(crate) struct Scheduler {
@@ -22,9 +25,22 @@ pub(crate) struct Scheduler {
     recorder: Recorder,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
+    /// Nodes whose Pods are to be counted anew.
+    recount: Marks,
+    /// How many Pods burden each node.
+    load: BTreeMap<String, usize>,
     now: Clock,
     /// Pods (by uid) that we bound and that the cache still shows without a node: they count as bound.
     bound: HashMap<String, String>,
+}
+
+/// The name that Pods without a node count under.
+const NO_NODE: &str = "";
+
+/// A node has a Pod more or less to bear.
+pub(crate) fn load_matters(before: Option<&Pod>, after: Option<&Pod>) -> bool {
+    let node = |pod: Option<&Pod>| pod.filter(|pod| burdens(pod)).map(|pod| pod.spec.node_name.clone());
+    node(before) != node(after)
 }
 
 /// A Pod came to wait for a node.
@@ -54,56 +70,85 @@ fn waits(pod: &Pod) -> bool {
 }
 
 impl Scheduler {
-    pub(crate) fn new(cluster: Cluster, pods: Cache<Pod>, nodes: Cache<Node>, now: Clock) -> Scheduler {
+    /// `recount` is marked with the nodes of Pods whose change [`load_matters`].
+    pub(crate) fn new(
+        cluster: Cluster,
+        (pods, nodes): (Cache<Pod>, Cache<Node>),
+        recount: Marks,
+        now: Clock,
+    ) -> Scheduler {
         let recorder = Recorder::new(&cluster, "maitred-scheduler");
-        Scheduler { cluster, recorder, pods, nodes, now, bound: HashMap::new() }
+        Scheduler { cluster, recorder, pods, nodes, recount, load: BTreeMap::new(), now, bound: HashMap::new() }
     }
 
-    /// Shows the Pods that we bound as bound, and forgets those that the cache shows so by now.
-    fn overlay(&mut self, pods: &mut [Arc<Pod>]) {
-        let mut bound = HashMap::new();
-        for pod in pods.iter_mut().filter(|pod| waits(pod)) {
-            if let Some((uid, node)) = self.bound.remove_entry(&pod.metadata.uid) {
-                Arc::make_mut(pod).spec.node_name.clone_from(&node);
-                bound.insert(uid, node);
+    /// The Pods that wait for a node. Counts what changed, with the Pods that we bound, and forgets those that the cache
+    /// shows so by now.
+    fn observe(&mut self) -> (Vec<Arc<Pod>>, BTreeMap<String, usize>) {
+        let mut groups = self.pods.groups(|| {
+            let mut names = self.recount.take();
+            names.insert(NO_NODE.to_owned());
+            names
+        });
+        let mut waiting = groups.remove(NO_NODE).unwrap_or_default();
+        for (node, pods) in groups {
+            match pods.iter().filter(|pod| burdens(pod)).count() {
+                0 => drop(self.load.remove(&node)),
+                count => drop(self.load.insert(node, count)),
             }
         }
-        self.bound = bound;
+        waiting.retain(|pod| waits(pod));
+        let uids: HashSet<&str> = waiting.iter().map(|pod| pod.metadata.uid.as_str()).collect();
+        self.bound.retain(|uid, _| uids.contains(uid.as_str()));
+        waiting.retain(|pod| !self.bound.contains_key(&pod.metadata.uid));
+        let mut load = self.load.clone();
+        for node in self.bound.values() {
+            *load.entry(node.clone()).or_default() += 1;
+        }
+        (waiting, load)
     }
 }
 
+/// What became of a write, and the uid of the Pod if the write was to bind it.
+type Written = (Option<String>, Result<(), RequestError>);
+
 impl Controller for Scheduler {
     async fn run(&mut self) -> Result<Option<Timestamp>, Failure> {
-        let (Some(mut pods), Some(nodes)) = (self.pods.objects(), self.nodes.objects()) else { return Ok(None) };
-        self.overlay(&mut pods);
-        if !pods.iter().any(|pod| waits(pod)) {
+        let Some(nodes) = self.nodes.objects().filter(|_| self.pods.synced()) else { return Ok(None) };
+        let (waiting, load) = self.observe();
+        if waiting.is_empty() {
             return Ok(None);
         }
         let now = (self.now)();
-        let outcomes = plan_bindings(&plain(&pods), &plain(&nodes), now);
-        let mut writes: Vec<BoxFuture<'_, Result<(), RequestError>>> = Vec::new();
-        for outcome in outcomes {
+        let (waiting, nodes) = (plain(&waiting), plain(&nodes));
+        let mut writes: Vec<BoxFuture<'_, Written>> = Vec::new();
+        for outcome in plan_bindings(&Inputs { waiting: &waiting, load: &load, nodes: &nodes, now }) {
             match outcome {
                 Outcome::Bind { pod, node } => {
                     self.bound.insert(pod.uid.clone(), node.clone());
-                    writes.push(Box::pin(bind(&self.cluster, pod, node)));
+                    let cluster = &self.cluster;
+                    writes.push(Box::pin(async move { (Some(pod.uid.clone()), bind(cluster, pod, node).await) }));
                 }
                 Outcome::Wait { pod, news: Some(news), .. } => {
-                    writes.push(Box::pin(publish(&self.cluster, &self.recorder, pod, news)));
+                    let (cluster, recorder) = (&self.cluster, &self.recorder);
+                    writes.push(Box::pin(async move { (None, publish(cluster, recorder, pod, news).await) }));
                 }
                 Outcome::Wait { news: None, .. } => {}
             }
         }
-        let done = carry_out_all(writes, now).await;
-        if done.is_err() {
-            // What failed must not count as bound; what did not will be refused as bound already.
-            self.bound.clear();
+        let mut results = Vec::new();
+        for (uid, result) in all(writes).await {
+            // Whatever the server says against it, this Pod was not bound by us: it counts again as the cache shows it.
+            if let (Some(uid), Err(_)) = (uid, &result) {
+                self.bound.remove(&uid);
+            }
+            results.push(result);
         }
-        done.map(|_| None)
+        verdict(results, now)
     }
 }
 
-/// A refusal means that the Pod was bound or deleted meanwhile: the cache will show it.
+/// A refusal, 409, can mean that the Pod was bound or deleted meanwhile, which the cache will show, or that others wrote
+/// it all the time: then it waits still.
 async fn bind(cluster: &Cluster, pod: ObjectReference, node: String) -> Result<(), RequestError> {
     let path = format!("{}/binding", path::<Pod>(&pod.namespace, &pod.name));
     let binding = json!({

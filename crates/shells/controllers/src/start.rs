@@ -119,7 +119,7 @@ const PERIOD: Duration = Duration::from_secs(5 * 60);
 /// Starts every loop. `cluster_for` gives each component a client with an identity of its own.
 pub fn start(cluster_for: impl Fn(&str) -> Cluster, settings: Settings) -> Running {
     let mut running = Running { tasks: JoinSet::new(), shown: Vec::new() };
-    let shown = running.show("endpoints");
+    let shown = endpoints::Shown { slices: running.show("endpoint-slices"), endpoints: running.show("endpoints") };
     let endpoints = endpoints::Settings { slice_len_max: settings.slice_len_max };
     running.tasks.spawn(endpoints::run(cluster_for("endpoint-controller"), endpoints, shown));
     start_workloads(&mut running, &cluster_for, &settings);
@@ -131,7 +131,7 @@ pub fn start(cluster_for: impl Fn(&str) -> Cluster, settings: Settings) -> Runni
 /// Pods and nodes.
 fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster, settings: &Settings) {
     let (schedule, health, ranges, orphaned) = (Wake::new(), Wake::new(), Wake::new(), Wake::new());
-    let (touched, placed) = (Marks::default(), Marks::default());
+    let (touched, placed, recount) = (Marks::default(), Marks::default(), Marks::default());
     let reader = cluster_for("node-and-pod-cache");
     let (node_of, name): (Named<Pod>, Named<Node>) = (|pod| &pod.spec.node_name, |node| &node.metadata.name);
     let pods = Cache::new(Some(node_of)).filled(
@@ -140,6 +140,8 @@ fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
         Selection::default(),
         vec![
             Interest::new(&schedule, scheduler::pod_matters),
+            // A count that changes is no reason to run: nobody waits for it.
+            Interest::new(&Wake::new(), scheduler::load_matters).marking(&recount, node_of),
             Interest::new(&health, node_health::pod_matters).marking(&touched, node_of),
             Interest::new(&orphaned, orphans::pod_matters).marking(&placed, node_of),
         ],
@@ -155,7 +157,8 @@ fn start_workloads(running: &mut Running, cluster_for: &impl Fn(&str) -> Cluster
         ],
     );
     let now = &settings.now;
-    let scheduler = scheduler::Scheduler::new(cluster_for("scheduler"), pods.clone(), nodes.clone(), now.clone());
+    let caches = (pods.clone(), nodes.clone());
+    let scheduler = scheduler::Scheduler::new(cluster_for("scheduler"), caches, recount, now.clone());
     running.drive("scheduler", &schedule, PERIOD, now, scheduler);
     let client = cluster_for("node-health");
     let signs = node_health::Signs::follow(&mut running.tasks, &client, (&health, &touched), now.clone());

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{EndpointSlice, Endpoints, Node, Pod, Service};
 use cluster::Change;
 use slices::{Expectations, TriggerTimes};
+use tokio::time::Instant;
 
 use crate::feed::Input;
 use crate::labels::Selectors;
@@ -19,6 +21,50 @@ pub(crate) type Key = (String, String);
 pub(crate) struct Memory {
     pub(crate) expectations: Expectations,
     pub(crate) triggers: TriggerTimes,
+    /// Our last write of its Endpoints, until the cache moves.
+    pub(crate) own_write: Option<OwnWrite>,
+}
+
+/// A write of Endpoints that the cache may not show yet. Versions are compared for equality only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnWrite {
+    pub(crate) uid: String,
+    /// The version that it replaced; none if it created the object.
+    pub(crate) replaced: Option<String>,
+    /// The version that it made.
+    pub(crate) made: String,
+    /// Whether something is left to plan once the cache shows it.
+    pub(crate) held: bool,
+}
+
+impl OwnWrite {
+    /// Whether the cache still shows what was replaced. That it shows nothing says nothing: what we created may have been
+    /// deleted by now.
+    pub(crate) fn is_hidden(&self, cached: Option<&Endpoints>) -> bool {
+        cached.is_some_and(|cached| {
+            cached.metadata.uid == self.uid && Some(&cached.metadata.resource_version) == self.replaced.as_ref()
+        })
+    }
+
+    fn is(&self, cached: &Endpoints) -> bool {
+        cached.metadata.uid == self.uid && cached.metadata.resource_version == self.made
+    }
+}
+
+/// Services to plan.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    pub(crate) slices: BTreeSet<Key>,
+    pub(crate) endpoints: BTreeSet<Key>,
+    /// Services that went: what went wrong with them counts no more.
+    pub(crate) gone: BTreeSet<Key>,
+}
+
+impl Dirty {
+    fn add(&mut self, key: Key) {
+        self.slices.insert(key.clone());
+        self.endpoints.insert(key);
+    }
 }
 
 /// All caches, with one owner.
@@ -34,17 +80,18 @@ pub(crate) struct World {
     pub(crate) memories: HashMap<Key, Memory>,
     /// Which Service each slice is kept under, by the slice's namespace and name.
     slice_owners: HashMap<Key, Key>,
-    /// Services whose writes are under way; they are not planned meanwhile.
-    pub(crate) busy: HashSet<Key>,
-    /// Uids of slices that went while their Service was busy: an answer that tells of their writing comes too late.
-    pub(crate) gone_while_busy: HashSet<String>,
-    /// Services that went, or were gone when this process started: their Endpoints are to go, too (S-229). Endpoints
-    /// that never had a Service are somebody's preparation and stay.
-    pub(crate) orphaned: HashSet<Key>,
+    /// Services whose slices are being written, with the uids of those that went meanwhile: an answer that tells of
+    /// their writing comes too late.
+    pub(crate) writing_slices: HashMap<Key, HashSet<String>>,
+    /// Services whose Endpoints are being written, and whether the cache moved meanwhile.
+    pub(crate) writing_endpoints: HashMap<Key, bool>,
+    /// Endpoints, by their uid, of Services that went, or were gone when this process started: they are to go, too
+    /// (S-229). Endpoints that never had a Service are somebody's preparation and stay.
+    pub(crate) orphaned: HashMap<Key, String>,
     /// Services to plan.
-    pub(crate) dirty: BTreeSet<Key>,
-    /// Services whose last plan waits for the cache of slices to show our own writes (S-215).
-    pub(crate) waiting: BTreeSet<Key>,
+    pub(crate) dirty: Dirty,
+    /// Services whose slices wait for the cache to show our own writes (S-215), and since when.
+    pub(crate) waiting: BTreeMap<Key, Instant>,
     /// Kinds that have been listed.
     pub(crate) lists: usize,
 }
@@ -56,8 +103,16 @@ fn key(metadata: &api::Metadata) -> Key {
 impl World {
     /// The scan at the start: Endpoints that an earlier process left behind (S-229).
     pub(crate) fn scan_for_orphans(&mut self) {
-        let without = self.endpoints.keys().filter(|key| !self.services.contains_key(*key));
-        self.orphaned.extend(without.cloned());
+        for (key, endpoints) in self.endpoints.iter().filter(|(key, _)| !self.services.contains_key(*key)) {
+            self.orphaned.insert(key.clone(), endpoints.metadata.uid.clone());
+            self.dirty.endpoints.insert(key.clone());
+        }
+    }
+
+    /// Marks Services that have waited for so long that something may be wrong with what they wait for.
+    pub(crate) fn doubt(&mut self, now: Instant, patience: Duration) {
+        let long = self.waiting.iter().filter(|(_, since)| now.duration_since(**since) >= patience);
+        self.dirty.slices.extend(long.map(|(key, _)| key.clone()));
     }
 
     /// Takes in a change and marks the Services that it touches.
@@ -75,21 +130,30 @@ impl World {
         match change {
             Change::Set(service) => {
                 let key = key(&service.metadata);
-                self.dirty.insert(key.clone());
+                self.dirty.add(key.clone());
                 self.orphaned.remove(&key);
                 self.selectors.set(&key.0, &key.1, &service.spec.selector);
                 self.services.insert(key, service);
             }
             Change::Gone(service) => {
                 let key = key(&service.metadata);
-                self.orphaned.insert(key.clone());
                 self.selectors.remove(&key.0, &key.1);
                 self.services.remove(&key);
-                self.memories.remove(&key);
                 self.waiting.remove(&key);
-                self.dirty.insert(key);
+                self.endpoints_orphaned(&key);
+                self.dirty.gone.insert(key.clone());
+                self.dirty.endpoints.insert(key);
             }
             Change::Synced => self.lists += 1,
+        }
+    }
+
+    /// Forgets a Service, and notes the Endpoints that it leaves: those that we wrote last, shown by the cache or not yet.
+    fn endpoints_orphaned(&mut self, key: &Key) {
+        let written = self.memories.remove(key).and_then(|memory| memory.own_write).map(|own| own.uid);
+        let cached = self.endpoints.get(key).map(|endpoints| endpoints.metadata.uid.clone());
+        if let Some(uid) = written.or(cached) {
+            self.orphaned.insert(key.clone(), uid);
         }
     }
 
@@ -113,7 +177,7 @@ impl World {
             |service: &Service| service.spec.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
         let candidates = self.selectors.candidates(namespace, labels).map(|name| (namespace.clone(), name.to_owned()));
         let touched = candidates.filter(|key| self.services.get(key).is_some_and(|service| selects(service)));
-        self.dirty.extend(touched);
+        touched.for_each(|key| self.dirty.add(key));
     }
 
     /// Endpoints name their node's zone, and Pods of a missing node are left out (S-204, S-206).
@@ -159,8 +223,8 @@ impl World {
         let expected = !memory.expectations.is_unexpected(&slice);
         self.slice_owners.insert(key(&slice.metadata), service.clone());
         self.slices.entry(service.clone()).or_default().insert(slice.metadata.name.clone(), slice);
-        if !expected || self.waiting.remove(&service) {
-            self.dirty.insert(service);
+        if self.waiting.remove(&service).is_some() || !expected {
+            self.dirty.slices.insert(service);
         }
     }
 
@@ -173,11 +237,11 @@ impl World {
         }
         let memory = self.memories.get_mut(service);
         let expected = memory.is_some_and(|memory| memory.expectations.disappeared(&slice.metadata.uid));
-        if self.busy.contains(service) {
-            self.gone_while_busy.insert(slice.metadata.uid.clone());
+        if let Some(gone) = self.writing_slices.get_mut(service) {
+            gone.insert(slice.metadata.uid.clone());
         }
-        if !expected || self.waiting.remove(service) {
-            self.dirty.insert(service.clone());
+        if self.waiting.remove(service).is_some() || !expected {
+            self.dirty.slices.insert(service.clone());
         }
     }
 
@@ -185,15 +249,35 @@ impl World {
         match change {
             Change::Set(endpoints) => {
                 let key = key(&endpoints.metadata);
-                self.dirty.insert(key.clone());
-                self.endpoints.insert(key, endpoints);
+                let own = self.own_write(&key).filter(|own| own.is(&endpoints) && !own.held);
+                self.endpoints.insert(key.clone(), endpoints);
+                if own.is_none() {
+                    self.endpoints_moved(key);
+                }
             }
             Change::Gone(endpoints) => {
                 let key = key(&endpoints.metadata);
+                self.own_write(&key);
                 self.endpoints.remove(&key);
-                self.dirty.insert(key);
+                if self.orphaned.get(&key) == Some(&endpoints.metadata.uid) {
+                    self.orphaned.remove(&key);
+                }
+                self.endpoints_moved(key);
             }
             Change::Synced => self.lists += 1,
+        }
+    }
+
+    /// Our last write of these Endpoints, which is nothing to wait for any more: the cache moves.
+    fn own_write(&mut self, key: &Key) -> Option<OwnWrite> {
+        self.memories.get_mut(key).and_then(|memory| memory.own_write.take())
+    }
+
+    /// What is being written may be what the cache shows now: the answer will tell.
+    fn endpoints_moved(&mut self, key: Key) {
+        match self.writing_endpoints.get_mut(&key) {
+            Some(moved) => *moved = true,
+            None => drop(self.dirty.endpoints.insert(key)),
         }
     }
 }

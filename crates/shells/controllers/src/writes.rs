@@ -1,6 +1,6 @@
 //! Carrying out plans.
 
-use api::{EndpointSlice, Endpoints, Metadata, Resource};
+use api::{EndpointSlice, Endpoints};
 use cluster::{Cluster, Recorder, RequestError, Subject};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use lifecycle::Event;
 use serde::Serialize;
 use serde_json::{Value, json};
-use slices::{EndpointsPlan, SlicePlan};
+use slices::SlicePlan;
 
 use crate::drive::Failure;
+use crate::world::Key;
 
 /// Writes under way at once.
 const AT_ONCE: usize = 32;
@@ -23,8 +24,17 @@ pub(crate) async fn carry_out_all(
     writes: Vec<BoxFuture<'_, Result<(), RequestError>>>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Failure> {
-    let all = writes.len();
-    let results: Vec<Result<(), RequestError>> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+    verdict(all(writes).await, now)
+}
+
+/// Waits for all writes, and says what became of each, in any order.
+pub(crate) async fn all<T>(writes: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(writes).buffer_unordered(AT_ONCE).collect().await
+}
+
+/// What the results of writes mean for the loop.
+pub(crate) fn verdict(results: Vec<Result<(), RequestError>>, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let all = results.len();
     let (mut behind, mut failed, mut first) = (false, 0, None);
     for error in results.into_iter().filter_map(Result::err) {
         match error.code() {
@@ -63,22 +73,12 @@ pub(crate) async fn tell(recorder: &Recorder, event: &Event) {
     recorder.record(&subject, event.severity.as_str(), event.reason, &event.message).await;
 }
 
-/// What is to be written for one Service.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) slices: SlicePlan,
-    pub(crate) endpoints: EndpointsPlan,
-    /// Delete the Endpoints object: no Service has its name (S-229).
-    pub(crate) orphan: Option<Metadata>,
+/// Whether a write failed only because the object changed or went meanwhile, as the cache will show.
+pub(crate) fn is_behind(error: &RequestError) -> bool {
+    matches!(error.code(), Some(404 | 409))
 }
 
-impl Plan {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slices.is_empty() && self.endpoints == EndpointsPlan::Keep && self.orphan.is_none()
-    }
-}
-
-/// What the server answered.
+/// What the server answered to the writes of slices.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) written: Vec<EndpointSlice>,
@@ -89,7 +89,7 @@ pub(crate) struct Done {
 }
 
 /// Writes in the plan's order: create, update, delete (S-214). Stops at the first failure; what was done is told.
-pub(crate) async fn carry_out(cluster: &Cluster, namespace: &str, plan: Plan) -> Done {
+pub(crate) async fn write_slices(cluster: &Cluster, namespace: &str, plan: SlicePlan) -> Done {
     let mut done = Done::default();
     if let Err(error) = steps(cluster, namespace, plan, &mut done).await {
         done.error = Some(error);
@@ -97,43 +97,53 @@ pub(crate) async fn carry_out(cluster: &Cluster, namespace: &str, plan: Plan) ->
     done
 }
 
-async fn steps(cluster: &Cluster, namespace: &str, plan: Plan, done: &mut Done) -> Result<(), RequestError> {
-    for slice in plan.slices.create {
-        if let Some(written) = tolerate(cluster.create(namespace, body(&slice)).await)? {
+async fn steps(cluster: &Cluster, namespace: &str, plan: SlicePlan, done: &mut Done) -> Result<(), RequestError> {
+    for slice in plan.create {
+        if let Some(written) = unless_terminating(cluster.create(namespace, body(&slice)).await)? {
             done.written.push(written);
         }
     }
-    for slice in plan.slices.update {
+    for slice in plan.update {
         done.written.push(cluster.replace(namespace, &slice.metadata.name, body(&slice)).await?);
     }
-    for metadata in plan.slices.delete {
-        cluster.delete::<EndpointSlice>(namespace, &metadata.name, Some(&preconditions(&metadata))).await?;
+    for metadata in plan.delete {
+        cluster.delete::<EndpointSlice>(namespace, &metadata.name, Some(&preconditions(&metadata.uid))).await?;
         done.deleted.push(metadata.uid);
-    }
-    match plan.endpoints {
-        EndpointsPlan::Keep => {}
-        EndpointsPlan::Create(endpoints) => drop(tolerate(create(cluster, namespace, &endpoints).await)?),
-        EndpointsPlan::Update(endpoints) => {
-            let _: Endpoints = cluster.replace(namespace, &endpoints.metadata.name, body(&endpoints)).await?;
-        }
-    }
-    if let Some(metadata) = plan.orphan {
-        cluster.delete::<Endpoints>(namespace, &metadata.name, Some(&preconditions(&metadata))).await?;
     }
     Ok(())
 }
 
-async fn create<T: Resource + Serialize>(cluster: &Cluster, namespace: &str, object: &T) -> Result<T, RequestError> {
-    cluster.create(namespace, body(object)).await
+/// Creates Endpoints, or replaces them; what the server has now, if the namespace is not on its way out.
+pub(crate) async fn write_endpoints(
+    cluster: &Cluster,
+    is_new: bool,
+    endpoints: Endpoints,
+) -> Result<Option<Endpoints>, RequestError> {
+    let (namespace, name) = (&endpoints.metadata.namespace, &endpoints.metadata.name);
+    if is_new {
+        return unless_terminating(cluster.create(namespace, body(&endpoints)).await);
+    }
+    cluster.replace(namespace, name, body(&endpoints)).await.map(Some)
+}
+
+/// Deletes the Endpoints with this uid, and no later ones of their name.
+pub(crate) async fn delete_endpoints(cluster: &Cluster, key: &Key, uid: &str) -> Result<(), RequestError> {
+    cluster.delete::<Endpoints>(&key.0, &key.1, Some(&preconditions(uid))).await
 }
 
 /// A namespace that is being deleted takes nothing new, and needs nothing (S-214).
-fn tolerate<T>(result: Result<T, RequestError>) -> Result<Option<T>, RequestError> {
+fn unless_terminating<T>(result: Result<T, RequestError>) -> Result<Option<T>, RequestError> {
     match result {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.code() == Some(403) => Ok(None),
+        Err(error) if has_cause(&error, "NamespaceTerminating") => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the server named this as a cause; the code alone, 403 here, has many.
+fn has_cause(error: &RequestError, reason: &str) -> bool {
+    let kube::Error::Api(status) = error.source.as_ref() else { return false };
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
 }
 
 pub(crate) fn body(object: &impl Serialize) -> Value {
@@ -141,6 +151,6 @@ pub(crate) fn body(object: &impl Serialize) -> Value {
 }
 
 /// Delete options by which only this very object is deleted.
-pub(crate) fn preconditions(metadata: &Metadata) -> Value {
-    json!({ "preconditions": { "uid": metadata.uid } })
+pub(crate) fn preconditions(uid: &str) -> Value {
+    json!({ "preconditions": { "uid": uid } })
 }

@@ -1,8 +1,12 @@
 //! One driver for every reconcile loop: wake-up, period, retry, last result.
 //!
 //! A loop's body reads the newest state, plans and applies; it never learns *why* it runs. A [`Wake`] carries no data,
-//! so any number of wake-ups before a run are one run. A slow period repairs drift. Only this driver retries: after a
+//! so any number of wake-ups before a run are one run. A slow period repairs drift. Only this crate retries: after a
 //! failure the body runs again after a pause that doubles up to a limit, or at the next wake-up, whichever is first.
+//!
+//! A loop whose work falls into many keys, each with failures of its own, keeps them in a [`Queue`].
+
+mod keyed;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,6 +14,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+
+pub use keyed::{Pauses, Queue};
 
 /// Wakes a loop.
 #[derive(Clone, Debug, Default)]
@@ -92,8 +98,13 @@ fn after(last: LastRun, error: Option<String>) -> LastRun {
 fn pause(timing: &Timing, failures: u32) -> Duration {
     match failures {
         0 => timing.period,
-        n => (timing.retry_min * 2u32.saturating_pow((n - 1).min(16))).min(timing.retry_max),
+        n => doubled((timing.retry_min, timing.retry_max), n),
     }
+}
+
+/// The pause after so many failures in a row, one at least: it doubles from the first to the greatest.
+fn doubled((first, greatest): (Duration, Duration), failures: u32) -> Duration {
+    (first * 2u32.saturating_pow((failures - 1).min(16))).min(greatest)
 }
 
 /// An error with all its causes, for the log.

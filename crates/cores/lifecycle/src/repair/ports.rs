@@ -1,4 +1,7 @@
 //! Node ports and health-check ports against the keys that hold them (S-146).
+//!
+//! Of upstream's events, `PortRangeFull` has no occasion here: each port has a key of its own, so a Service's port is
+//! either held by somebody, outside the range, or free, and there is no allocator that could be out of room for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

@@ -22,7 +22,12 @@ fn plan(pods: &[Pod], nodes: &[Node]) -> Vec<String> {
         Outcome::Bind { pod, node } => format!("{} -> {node}", pod.name),
         Outcome::Wait { pod, hindrance, .. } => format!("{}: {hindrance}", pod.name),
     };
-    plan_bindings(&pods, &nodes, at("12:00:00")).into_iter().map(line).collect()
+    let mut load: BTreeMap<String, usize> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| burdens(pod)) {
+        *load.entry(pod.spec.node_name.clone()).or_default() += 1;
+    }
+    let inputs = Inputs { waiting: &pods, load: &load, nodes: &nodes, now: at("12:00:00") };
+    plan_bindings(&inputs).into_iter().map(line).collect()
 }
 
 fn tainted(key: &str, value: &str, effect: &str) -> Value {
@@ -104,7 +109,8 @@ fn the_reasons_are_counted_and_sorted() {
 
 /// What is to be written of a Pod that waits.
 fn news(pod: &Pod) -> Option<News> {
-    match plan_bindings(&[pod], &[], at("12:00:00.5")).remove(0) {
+    let (load, now) = (BTreeMap::new(), at("12:00:00.5"));
+    match plan_bindings(&Inputs { waiting: &[pod], load: &load, nodes: &[], now }).remove(0) {
         Outcome::Wait { news, .. } => news,
         Outcome::Bind { node, .. } => panic!("bound to {node}"),
     }

@@ -236,6 +236,7 @@ proptest! {
             EndpointsPlan::Keep => before,
             EndpointsPlan::Update(endpoints) => endpoints,
             EndpointsPlan::Create(_) => panic!("the object exists"),
+            EndpointsPlan::Step(_) => panic!("no address moves"),
         };
         prop_assert_eq!(&after, &fresh, "where it came from does not matter");
         let reversed: Vec<Pod> = second.iter().rev().cloned().collect();
@@ -245,4 +246,22 @@ proptest! {
             prop_assert!(!subset.addresses.is_empty() || !subset.not_ready_addresses.is_empty());
         }
     }
+}
+
+#[test]
+fn s230_an_address_that_moves_to_another_node_is_left_out_first_and_added_next() {
+    let web = service(json!({}));
+    let stays = pod("s", "10.1.0.2", json!({}));
+    let on = |name: &str, node: &str| pod(name, "10.1.0.1", json!({"spec": {"nodeName": node}}));
+    let before = created(&web, &[on("a", "n1"), stays.clone()]);
+    let after = [on("b", "n2"), stays];
+    let EndpointsPlan::Step(first) = plan(&web, &after, Some(&before)) else { panic!("it takes two steps") };
+    assert_eq!(render(&first.subsets), ["10.1.0.2/:80"]);
+    let EndpointsPlan::Update(second) = plan(&web, &after, Some(&first)) else { panic!("nothing moves any more") };
+    assert_eq!(render(&second.subsets), ["10.1.0.1,10.1.0.2/:80"]);
+    assert_eq!(plan(&web, &after, Some(&second)), EndpointsPlan::Keep);
+    let EndpointsPlan::Step(none) = plan(&web, &after[..1], Some(&created(&web, &[on("a", "n1")]))) else {
+        panic!("it takes two steps")
+    };
+    assert_eq!(render(&none.subsets), [""; 0], "a subset without addresses would be refused");
 }

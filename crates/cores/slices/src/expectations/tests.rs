@@ -49,3 +49,12 @@ fn s217_what_we_did_not_do_is_unexpected() {
     assert!(!expectations.disappeared("a"), "somebody else's deletion");
     assert_eq!(expectations.stale(&[&slice("b", 3)]), None, "what is gone is no longer waited for");
 }
+
+#[test]
+fn s215_a_slice_that_went_unseen_is_no_longer_waited_for() {
+    let mut expectations = after_writes();
+    expectations.forget_missing(|uid| uid != "a");
+    assert_eq!(expectations.stale(&[&slice("b", 2)]), Some(Stale::Old("b".to_owned())), "what exists is");
+    assert_eq!(expectations.stale(&[&slice("b", 3), &slice("c", 1)]), Some(Stale::NotDeleted("c".to_owned())));
+    assert_eq!(expectations.stale(&[&slice("b", 3)]), None);
+}

@@ -27,9 +27,10 @@ fn node(name: &str, zone: &str) -> Input {
 
 /// The Services that a change touches.
 fn touched(world: &mut World, input: Input) -> Vec<String> {
-    world.dirty.clear();
+    world.dirty = Dirty::default();
     world.apply(input);
-    world.dirty.iter().map(|key| key.1.clone()).collect()
+    assert_eq!(world.dirty.slices, world.dirty.endpoints);
+    world.dirty.slices.iter().map(|key| key.1.clone()).collect()
 }
 
 #[test]
@@ -85,4 +86,55 @@ fn a_change_costs_what_it_touches_however_many_services_there_are() {
     assert_eq!(few, (1, 2));
     assert_eq!(looked_at(1_000), few);
     assert_eq!(looked_at(10_000), few);
+}
+
+/// Whether the Service's Endpoints are to be planned after this change of them.
+fn planned(world: &mut World, change: Change<Endpoints>) -> bool {
+    world.dirty = Dirty::default();
+    world.apply(Input::Endpoints(change));
+    assert!(world.dirty.slices.is_empty(), "slices have nothing to do with it");
+    !world.dirty.endpoints.is_empty()
+}
+
+fn endpoints(version: &str) -> Arc<Endpoints> {
+    decode(json!({ "metadata": { "namespace": "default", "name": "a", "uid": "u", "resourceVersion": version } }))
+}
+
+#[test]
+fn s215_our_own_write_of_endpoints_is_planned_again_only_if_something_waited_for_it() {
+    let key = ("default".to_owned(), "a".to_owned());
+    let own = |held: bool| OwnWrite { uid: "u".into(), replaced: Some("1".into()), made: "2".into(), held };
+    let mut world = World::default();
+    world.apply(service("a", json!({ "app": "a" })));
+    assert!(planned(&mut world, Change::Set(endpoints("1"))), "somebody's object");
+    let mut after = |held: bool, change: Change<Endpoints>| {
+        world.endpoints.insert(key.clone(), endpoints("1"));
+        let memory = world.memories.entry(key.clone()).or_default();
+        memory.own_write = Some(own(held));
+        assert!(memory.own_write.as_ref().is_some_and(|own| own.is_hidden(Some(&endpoints("1")))));
+        let planned = planned(&mut world, change);
+        assert_eq!(world.memories[&key].own_write, None, "whatever comes, the cache moves");
+        planned
+    };
+    assert!(!after(false, Change::Set(endpoints("2"))), "it is what we wrote");
+    assert!(after(true, Change::Set(endpoints("2"))), "a plan was held back");
+    assert!(after(false, Change::Set(endpoints("3"))), "somebody wrote later");
+    assert!(after(false, Change::Gone(endpoints("1"))), "somebody deleted it");
+}
+
+#[test]
+fn s229_a_service_leaves_the_endpoints_that_we_created_and_the_cache_does_not_show() {
+    let key = ("default".to_owned(), "a".to_owned());
+    let mut world = World::default();
+    world.apply(service("a", json!({ "app": "a" })));
+    let own = OwnWrite { uid: "u".into(), replaced: None, made: "2".into(), held: false };
+    assert!(!own.is_hidden(None), "it may have been deleted");
+    world.memories.entry(key.clone()).or_default().own_write = Some(own);
+    let gone = decode(json!({ "metadata": { "namespace": "default", "name": "a" } }));
+    world.apply(Input::Service(Change::Gone(gone)));
+    assert_eq!(world.orphaned.get(&key).map(String::as_str), Some("u"));
+    world.apply(Input::Endpoints(Change::Set(endpoints("2"))));
+    assert!(world.orphaned.contains_key(&key), "the mark stays until it is deleted");
+    world.apply(Input::Endpoints(Change::Gone(endpoints("2"))));
+    assert!(world.orphaned.is_empty());
 }

@@ -8,9 +8,12 @@ use apiserver::{ApiServer, Config, Identity};
 use cluster::{Cluster, RequestError};
 use controllers::{Running, Settings};
 use http::Method;
+use runloop::LastRun;
 use serde_json::{Value, json};
 use store::Store;
 use tempfile::TempDir;
+
+use crate::tap::{Tap, tapped};
 
 /// How long anything may take before a test fails; far more than it does take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -58,6 +61,29 @@ impl Plane {
     pub fn control(&mut self, settings: Settings) {
         let cluster_for = |name: &str| cluster::in_process(self.server.client(Identity::component(name)));
         self.running = Some(controllers::start(cluster_for, settings));
+    }
+
+    /// Starts the controllers behind a tap.
+    pub fn control_through(&mut self, settings: Settings, tap: &Tap) {
+        let cluster_for = |name: &str| tapped(&self.server, name, tap.clone());
+        self.running = Some(controllers::start(cluster_for, settings));
+    }
+
+    /// Stops the controllers.
+    pub fn release(&mut self) {
+        self.running = None;
+    }
+
+    /// How the last run of a loop went.
+    pub fn last_run(&self, name: &str) -> LastRun {
+        let runs = self.running.as_ref().expect("the controllers run").last_runs();
+        runs.into_iter().find(|(found, _)| *found == name).expect("the loop runs").1
+    }
+
+    /// Waits until the last run of a loop is as wanted.
+    pub async fn until_run(&self, name: &str, what: &str, wanted: impl Fn(&LastRun) -> bool) -> LastRun {
+        let found = until(async || Some(self.last_run(name)).filter(|last| wanted(last))).await;
+        found.unwrap_or_else(|| panic!("{what}; {name} is {:?}", self.last_run(name)))
     }
 
     /// How the loops go; all of them must go well.

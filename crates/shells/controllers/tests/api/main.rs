@@ -9,4 +9,7 @@ mod namespaces;
 mod nodes;
 mod orphans;
 mod ports;
+mod refusals;
 mod scheduling;
+mod tap;
+mod watches;

@@ -1,7 +1,8 @@
 //! Node ports are held by the Services that use them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apiserver::ApiServer;
@@ -12,6 +13,47 @@ use serde_json::{Value, json};
 use store::{Transaction, Write};
 
 use crate::harness::{Plane, service, settings};
+
+/// The same, with one port whose key cannot be written at first.
+struct Stubborn {
+    keys: Keys,
+    port: u16,
+    refusals: AtomicUsize,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stubborn {
+    fn note(&self, what: String) {
+        self.log.lock().expect("nobody panics with it").push(what);
+    }
+}
+
+impl PortKeys for Stubborn {
+    fn held<'a>(&'a self, version: &'a str) -> BoxFuture<'a, Result<BTreeMap<u16, Holder>, PortKeysError>> {
+        self.note("count".into());
+        self.keys.held(version)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        port: u16,
+        service: &'a Holder,
+        version: &'a str,
+    ) -> BoxFuture<'a, Result<bool, PortKeysError>> {
+        self.note(format!("claim {port}"));
+        let left = |left: usize| left.checked_sub(1);
+        let refused = port == self.port && self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok();
+        if refused {
+            std::future::ready(Err("not yet".into())).boxed()
+        } else {
+            self.keys.claim(port, service, version)
+        }
+    }
+
+    fn release<'a>(&'a self, port: u16, version: &'a str) -> BoxFuture<'a, Result<bool, PortKeysError>> {
+        self.keys.release(port, version)
+    }
+}
 
 /// The way to the keys, as `maitred server` has it.
 struct Keys(ApiServer);
@@ -105,4 +147,23 @@ async fn s146_a_port_that_is_held_by_another_is_told_and_left() {
     let message = plane.event("default", "web", "PortAlreadyAllocated").await;
     assert_eq!(message, "Port 30082 is held by Service default/other; recreate the Service");
     plane.assert_healthy();
+}
+
+#[tokio::test]
+async fn s146_a_key_that_cannot_be_written_holds_up_no_other_and_alone_is_tried_again() {
+    let mut plane = Plane::without_controllers().await;
+    for (name, port) in [("a", 30080), ("b", 30081)] {
+        plane.create(SERVICES, node_port(name, port)).await;
+        write(&plane, Write::Delete(format!("/claims/port/{port}").into())).await;
+    }
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let keys = Keys(plane.server.clone());
+    let keys = Stubborn { keys, port: 30080, refusals: AtomicUsize::new(2), log: log.clone() };
+    let ports = Ports { keys: Arc::new(keys), range: 30000..=32767, period: Duration::from_secs(3600) };
+    plane.control(controllers::Settings { ports: Some(ports), ..settings() });
+    until_held(&plane, 30081, Some(json!({ "service": "default/b" }))).await;
+    until_held(&plane, 30080, Some(json!({ "service": "default/a" }))).await;
+    plane.until_run("port-repair", "it ends well", |last| last.runs >= 3 && last.error.is_none()).await;
+    let log = log.lock().expect("nobody panics with it");
+    assert_eq!(*log, ["count", "claim 30080", "claim 30081", "claim 30080", "claim 30080"]);
 }

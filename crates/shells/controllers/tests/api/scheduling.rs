@@ -1,8 +1,13 @@
 //! Pods get nodes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Plane, pod, ready_node};
+use crate::harness::{Plane, pod, ready_node, settings};
+use crate::tap::{Log, Request, is, refusing};
 
 #[tokio::test]
 async fn a_pod_that_fits_nowhere_says_why_and_is_bound_when_a_node_appears() {
@@ -101,5 +106,19 @@ async fn a_pod_that_asks_for_what_is_not_implemented_is_told_so_and_a_gated_one_
 
     plane.merge(&format!("{pods}/gated"), json!({ "spec": { "schedulingGates": null } })).await;
     plane.wait(&format!("{pods}/gated"), "it is bound", |pod| pod["spec"]["nodeName"] == "n1").await;
+    plane.assert_healthy();
+}
+
+#[tokio::test]
+async fn a_binding_that_lost_to_other_writers_is_tried_again() {
+    let mut plane = Plane::without_controllers().await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = tries.clone();
+    let first = move |it: &Request| is(it, &Method::POST, "binding") && count.fetch_add(1, Ordering::SeqCst) == 0;
+    plane.create("/api/v1/nodes", ready_node("n1")).await;
+    plane.control_through(settings(), &refusing(&Log::default(), (StatusCode::CONFLICT, "Conflict"), first));
+    plane.create("/api/v1/namespaces/default/pods", pod("p", json!({}))).await;
+    plane.wait("/api/v1/namespaces/default/pods/p", "the Pod is bound", |pod| pod["spec"]["nodeName"] == "n1").await;
+    assert!(tries.load(Ordering::SeqCst) >= 2);
     plane.assert_healthy();
 }
