@@ -67,13 +67,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
 }
 
-/// A process that runs would put its rules back, or lose what it stands on.
+/// A process that runs would put its rules back, or lose what it stands on, whatever its run directory is.
 fn refuse_beside_a_living_one(options: &Options) -> anyhow::Result<()> {
-    let holders = control::holders(&options.run_dir)
-        .with_context(|| format!("cannot see who runs by the control sockets in {}", options.run_dir.display()))?;
-    if holders.is_empty() || options.force || options.dry_run {
+    if options.force || options.dry_run {
         return Ok(());
     }
-    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
-    bail!("still running here: {}; stop it first, or say --force", names.join(", "))
+    let holders = control::holders(&options.run_dir)
+        .with_context(|| format!("cannot see who runs by the control sockets in {}", options.run_dir.display()))?;
+    let mut running: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    if let Some(found) = control::programmer()?.filter(|_| running.is_empty())
+        && found.may_program
+        && found.pid != Some(std::process::id())
+    {
+        running.push(format!("{found}, by another --run-dir"));
+    }
+    match running.is_empty() {
+        true => Ok(()),
+        false => bail!("still running here: {}; stop it first, or say --force", running.join(", ")),
+    }
 }

@@ -154,6 +154,21 @@ fn a_second_one_on_the_machine_is_refused_and_changes_nothing() {
         assert!(!ended.success());
         assert!(second.output().contains("another maitred up runs here"), "{}", second.output());
         assert!(!other.exists(), "it has not begun");
+        // Nor does anything that would write the same rules, or take them away, wherever its control socket lies.
+        let elsewhere = format!("--run-dir={}", machine.data().join("run").display());
+        let kubeconfig = format!("--kubeconfig={}", machine.data().join("admin.kubeconfig").display());
+        let beside: [(&[&str], &str); 2] = [
+            (
+                &["proxy", &kubeconfig, "--node-name=one", &elsewhere],
+                "keeps the Service rules of this machine: stop it first",
+            ),
+            (&["cleanup", &elsewhere], "still running here: a maitred that keeps Service rules"),
+        ];
+        for (words, sentence) in beside {
+            let mut other = machine.spawn(words);
+            assert!(!other.wait(PATIENCE).expect("it ends").success(), "{words:?}");
+            assert!(other.output().contains(sentence), "{}", other.output());
+        }
         let mut status = machine.spawn(&["status", "-o", "json"]);
         assert!(status.wait(PATIENCE).expect("it ends").success());
         let said: Value = serde_json::from_str(&status.output()).expect("JSON");

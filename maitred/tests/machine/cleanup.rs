@@ -291,6 +291,23 @@ fn running_pods_and_their_links_stay_unless_asked_for() {
     });
 }
 
+#[test]
+fn a_pod_whose_parent_process_does_not_answer_is_ended_all_the_same() {
+    const SIGSTOP: i32 = 19;
+    lab::test(|| {
+        let machine = Machine::new();
+        let pod = machine.add_pod();
+        let parent = kernel::peer::of(&pod.stream().expect("it listens")).expect("its number").pid;
+        kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
+        let said = machine.cleanup(&["--pods"]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+        assert!(said.out.contains(&format!("removed Pod {LIVE_UID} and its processes\n")), "{}", said.out);
+        assert!(!machine.run_dir.path().join("pods").join(LIVE_UID).exists());
+        let status = std::fs::read_to_string(format!("/proc/{parent}/stat")).unwrap_or_default();
+        assert!(status.is_empty() || status.contains(") Z "), "it lives: {status}");
+    });
+}
+
 fn is_empty(dir: &Path) -> bool {
     std::fs::read_dir(dir).expect("a directory").next().is_none()
 }

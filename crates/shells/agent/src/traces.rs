@@ -1,15 +1,16 @@
 //! What an agent and its Pods leave on a machine, and how it is known as theirs: for `maitred check` and `maitred cleanup`.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::network::{POD_LINK, POD_LINK_DIGITS, link_name};
+use crate::parent::libc_signal;
 use crate::parent::protocol::{Request, SOCKET};
 
 /// How long a Pod's parent may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether a link of this name is the node's end of a Pod's link.
 pub fn is_pod_link(name: &str) -> bool {
@@ -70,8 +71,8 @@ impl PodTrace {
 
     /// Kills all that runs in the Pod, and forgets its state. Its output stays.
     pub fn remove(&self) -> io::Result<()> {
-        if self.parent.is_some() {
-            self.end()?;
+        if let Some(parent) = self.parent {
+            self.end(parent)?;
         }
         match std::fs::remove_dir_all(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -79,21 +80,35 @@ impl PodTrace {
         }
     }
 
-    fn end(&self) -> io::Result<()> {
+    /// Has the parent end, and kills it if it does not do so itself.
+    fn end(&self, parent: PodParent) -> io::Result<()> {
         let mut stream = UnixStream::connect(self.dir.join(SOCKET))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let mut line = serde_json::to_vec(&Request::End)?;
         line.push(b'\n');
         stream.write_all(&line)?;
-        let begun = Instant::now();
-        while parent(&self.dir)?.is_some() {
-            if begun.elapsed() > PATIENCE {
-                return Err(io::ErrorKind::TimedOut.into());
+        match await_end(&mut stream) {
+            Err(error) if is_late(&error) && parent.pid != 0 => {
+                kernel::process::signal(parent.pid, libc_signal::KILL)?;
+                await_end(&mut stream)
             }
-            std::thread::sleep(Duration::from_millis(10));
+            other => other,
         }
-        Ok(())
     }
+}
+
+/// The connection ends with the parent, which says nothing to whom it has not heard.
+fn await_end(stream: &mut UnixStream) -> io::Result<()> {
+    match stream.read_to_end(&mut Vec::new()) {
+        // It ended before it had read everything.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

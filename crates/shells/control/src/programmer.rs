@@ -63,6 +63,13 @@ pub struct Found {
     pub may_program: bool,
 }
 
+impl std::fmt::Display for Found {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("a maitred that keeps Service rules")?;
+        self.pid.map_or(Ok(()), |pid| write!(out, " (pid {pid})"))
+    }
+}
+
 /// Who programs the caller's network namespace.
 pub fn programmer() -> io::Result<Option<Found>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;

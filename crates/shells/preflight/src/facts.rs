@@ -33,6 +33,8 @@ pub struct Facts {
     pub chains: Learnt<Vec<Chain>>,
     /// Tables of `iptables-legacy`.
     pub legacy_tables: Vec<String>,
+    /// The maitred that keeps Service rules here.
+    pub programmer: Learnt<Option<control::Found>>,
     /// Virtual services of IPVS.
     pub ipvs_services: usize,
     /// Names of links.
@@ -67,6 +69,7 @@ pub fn gather(wanted: &Wanted) -> Facts {
         tables: machine::ruleset(kernel::chains::tables),
         chains: machine::ruleset(kernel::chains::chains),
         legacy_tables: machine::legacy_tables(),
+        programmer: control::programmer().map_err(|error| error.to_string()),
         ipvs_services: machine::ipvs_services(),
         links: machine::links(),
         bridges: machine::bridges(),

@@ -15,8 +15,10 @@ const KUBE_IPVS: &str = "kube-ipvs0";
 /// Who else serves Services here: a finding for each, or one that says nobody does.
 pub(super) fn proxies(facts: &Facts) -> Vec<Finding> {
     const NAME: &str = "proxies";
-    let mut found: Vec<Finding> =
-        [kube_proxy(NAME, facts), ipvs(NAME, facts), cilium(NAME, facts)].into_iter().flatten().collect();
+    let mut found: Vec<Finding> = [ours(NAME, facts), kube_proxy(NAME, facts), ipvs(NAME, facts), cilium(NAME, facts)]
+        .into_iter()
+        .flatten()
+        .collect();
     if let Err(reason) = facts.tables.as_ref().and(facts.chains.as_ref()) {
         found.push(unread(NAME, reason, facts));
     }
@@ -32,6 +34,13 @@ fn unread(name: &'static str, reason: &str, facts: &Facts) -> Finding {
         Trial::Fails(_) => Finding::warning(name, format!("not judged: {reason}"), "do first what `nftables` asks for"),
         Trial::Works | Trial::Untried(_) => Finding::unknown(name, reason),
     }
+}
+
+/// A second one doesn't start beside it, so that this does no harm.
+fn ours(name: &'static str, facts: &Facts) -> Option<Finding> {
+    let found = facts.programmer.as_ref().ok()?.filter(|found| found.may_program)?;
+    let remedy = "nothing, unless a second one is to be started";
+    Some(Finding::warning(name, format!("{found} is here already"), remedy))
 }
 
 fn kube_proxy(name: &'static str, facts: &Facts) -> Option<Finding> {

@@ -42,6 +42,7 @@ fn good() -> Facts {
         tables: Ok(vec![table(TableFamily::Ip, "filter")]),
         chains: Ok(vec![chain(TableFamily::Ip, "filter", "DOCKER-USER", None, false), forward(TableFamily::Ip, false)]),
         legacy_tables: Vec::new(),
+        programmer: Ok(None),
         ipvs_services: 0,
         links: Ok(vec!["lo".into(), "eth0".into(), "docker0".into()]),
         bridges: vec!["docker0".into()],
@@ -135,6 +136,13 @@ const CASES: &[Case] = &[
         "modprobe nf_tables",
     ),
     case(|facts| facts.rules[0] = Trial::Untried("EPERM".into()), "nftables", Warning, "not judged: EPERM", "as root"),
+    case(
+        |facts| facts.programmer = Ok(Some(control::Found { pid: Some(7), uid: 0, may_program: true })),
+        "proxies",
+        Warning,
+        "a maitred that keeps Service rules (pid 7) is here already",
+        "nothing, unless a second one",
+    ),
     case(|facts| facts.conntrack = Trial::Fails("no such".into()), "conntrack", Bad, "no such", "nf_conntrack_netlink"),
     case(|facts| facts.conntrack = Trial::Untried("EPERM".into()), "conntrack", Warning, "not judged", "as root"),
     case(
