@@ -31,6 +31,7 @@ pub mod serve;
 mod status;
 mod table;
 mod verbs;
+mod warnings;
 mod watch;
 
 use std::net::IpAddr;
