@@ -86,6 +86,7 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
     let url = format!("https://{}", SocketAddr::new(url_host, listen.port()));
     let credentials = credentials::ensure(&options.data_dir, &names, &url)?;
     let config = Config {
+        pod_ranges: options.cluster_cidr.clone(),
         service_ranges: options.service_cluster_ip_range.clone(),
         node_ports: options.service_node_port_range.clone(),
         advertise,

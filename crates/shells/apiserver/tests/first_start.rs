@@ -12,6 +12,7 @@ async fn server(directory: &tempfile::TempDir, advertise: &[&str]) -> ApiServer 
     let store = store::Embedded::open(directory.path()).expect("a store");
     let config = Config {
         service_ranges: ["10.96.0.0/16", "fd00:10:96::/108"].map(|range| range.parse().expect("a range")).to_vec(),
+        pod_ranges: Vec::new(),
         node_ports: 30000..=32767,
         advertise: advertise.iter().map(|address| address.parse().expect("an address")).collect(),
         port: 6443,
