@@ -53,6 +53,7 @@ fn with_context<T>(body: impl FnOnce(&Context<'_>) -> T) -> T {
         now: NOW,
         seed: 7,
         service_ranges: &[range("10.96.0.0/16"), range("fd00:10:96::/108")],
+        pod_ranges: &["10.244.0.0/16".parse().expect("a range")],
         node_ports: 30000..=32767,
         taken: &Nothing,
         dry_run: false,

@@ -88,6 +88,7 @@ impl Server {
             let store: Arc<dyn Store> = Arc::new(store);
             let config = Config {
                 service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+                pod_ranges: Vec::new(),
                 node_ports: 30000..=32767,
                 advertise: vec![[127, 0, 0, 1].into()],
                 port: 6443,

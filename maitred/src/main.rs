@@ -63,9 +63,9 @@ fn main() -> ExitCode {
 /// Logs go to standard error; `RUST_LOG` overrides the level.
 fn log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    // Libraries speak of every request; that is for RUST_LOG.
+    // Libraries speak of every request; that is for RUST_LOG. What fails is told by whoever asked for it.
     let quiet =
-        ["h2", "hyper", "hyper_util", "kube", "kube_client", "rustls", "tower"].map(|name| format!("{name}=warn"));
+        ["h2=warn", "hyper=warn", "hyper_util=warn", "kube=warn", "kube_client=off", "rustls=warn", "tower=warn"];
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},{}", quiet.join(","))));
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -1,9 +1,11 @@
 //! `maitred server`: the API and the controllers.
 
 mod addresses;
+mod options;
 mod ports;
 mod ranges;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,13 +47,13 @@ pub(crate) struct Running {
     pub(crate) kubeconfig: PathBuf,
     controllers: controllers::Running,
     stop: CancellationToken,
-    listening: JoinHandle<Result<(), apiserver::serve::Error>>,
+    listening: JoinHandle<()>,
 }
 
 impl Running {
     /// Resolves when the listener ends though nobody asked it to.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
-        Ok((&mut self.listening).await??)
+        Ok((&mut self.listening).await?)
     }
 
     /// Takes this server out of `default/kubernetes` (S-149), ends the controllers, and lets open requests finish for a
@@ -66,20 +68,16 @@ impl Running {
         if self.listening.is_finished() {
             return Ok(());
         }
-        Ok(self.listening.await??)
+        Ok(self.listening.await?)
     }
 }
 
 /// Starts the API and the controllers in the caller's runtime.
 pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
-    ranges::check(options)?;
-    pod_pools(options)?;
-    let listener = TcpListener::bind(options.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: is another server running there? Choose another place by --listen",
-            options.listen
-        )
-    })?;
+    options::check(options)?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {}: {}", options.listen, unbound(&error)))?;
     let listen = listener.local_addr()?;
     // The store is held by one process: whoever cannot have it must not write credentials beside it, either.
     let store = store::Embedded::open(&options.data_dir.join("store"))
@@ -89,8 +87,10 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
     let url_host = advertise.first().copied().unwrap_or(listen.ip());
     let url = format!("https://{}", SocketAddr::new(url_host, listen.port()));
     let credentials = credentials::ensure(&options.data_dir, &names, &url)?;
+    let tls = apiserver::serve::tls(&credentials)?;
     let config = Config {
         service_ranges: options.service_cluster_ip_range.clone(),
+        pod_ranges: options.cluster_cidr.clone(),
         node_ports: options.service_node_port_range.clone(),
         advertise,
         port: listen.port(),
@@ -101,10 +101,25 @@ pub(crate) async fn start(options: &cli::Server) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
     let listening = {
         let (api, stop) = (api.clone(), stop.clone());
-        tokio::spawn(async move { apiserver::serve::serve(api, listener, &credentials, stop).await })
+        tokio::spawn(apiserver::serve::serve(api, listener, tls, stop))
     };
     let kubeconfig = options.data_dir.join("admin.kubeconfig");
     Ok(Running { api, url, kubeconfig, controllers, stop, listening })
+}
+
+/// Why an address cannot be listened on, and what to do.
+fn unbound(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => "is another server running there? Choose another place by --listen".to_owned(),
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; --listen takes one of its own, or 0.0.0.0 or [::] for all of them"
+                .to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges; choose a higher one by --listen, such as 6443".to_owned()
+        }
+        _ => format!("{error}; choose another place by --listen"),
+    }
 }
 
 fn settings(options: &cli::Server, api: &ApiServer) -> anyhow::Result<controllers::Settings> {

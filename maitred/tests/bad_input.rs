@@ -52,6 +52,31 @@ fn ranges_that_cannot_serve_are_refused_before_anything_is_written() {
     check(services, "10.96.0.0/16,10.97.0.0/16", &[services, "one of each IP family"]);
     check(pods, "10.244.0.0/16,10.245.0.0/16", &[pods, "one of each IP family"]);
     check(pods, "10.244.0.0/25", &[pods, "10.244.0.0/25", "too small", "choose a /24"]);
+    check(services, "10.96.0.5/16", &[services, "10.96.0.5/16", "write 10.96.0.0/16"]);
+    check(pods, "10.244.7.0/16", &[pods, "10.244.7.0/16", "write 10.244.0.0/16"]);
+    assert!(!data.exists(), "nothing was written");
+}
+
+#[test]
+fn addresses_that_cannot_serve_are_refused_before_anything_is_written() {
+    let place = place();
+    let data = place.path().join("data");
+    let check = |flag: &str, value: &str, words: &[&str]| refused(&server(&data, &[flag, value]), words);
+    let advertise = "--advertise-address";
+    check(advertise, "0.0.0.0", &[advertise, "0.0.0.0", "leave it out"]);
+    check(advertise, "fe80::1", &[advertise, "fe80::1", "leave it out"]);
+    check(advertise, "192.0.2.7", &[advertise, "192.0.2.7", "127.0.0.1:0", "--listen 0.0.0.0:0"]);
+    check(advertise, "2001:db8::7", &[advertise, "2001:db8::7", "--listen [::]:0"]);
+    assert!(!data.exists(), "nothing was written");
+}
+
+#[test]
+fn an_address_that_the_machine_does_not_have_is_named() {
+    let place = place();
+    let data = place.path().join("data");
+    let said = maitred(&["server", "--listen", "203.0.113.9:6443", "--data-dir", data.to_str().expect("text")]);
+    refused(&said, &["203.0.113.9:6443", "no such address", "--listen", "0.0.0.0"]);
+    assert!(!said.err.contains("another server"), "{}", said.err);
     assert!(!data.exists(), "nothing was written");
 }
 
@@ -156,6 +181,45 @@ fn a_store_whose_last_write_was_torn_starts_and_has_all_the_others() {
     let end = bytes.iter().rposition(|byte| *byte != 0).expect("something was written");
     fs::write(store.join(&log), &bytes[..end]).expect("it can be written");
     drop(Server::start_in(directory, &[]));
+}
+
+#[test]
+fn an_authority_that_cannot_be_used_is_named_with_the_way_out() {
+    let directory = Server::start().kill();
+    let pki = directory.path().join("pki");
+    for name in ["ca.crt", "ca.key"] {
+        let file = pki.join(name);
+        let whole = fs::read(&file).expect("it was written");
+        let way_out = format!("remove {} ", pki.display());
+        let words: [&str; 4] = [file.to_str().expect("text"), "restore it", &way_out, "new kubeconfig"];
+        fs::remove_file(&file).expect("it is there");
+        refused(&server(directory.path(), &[]), &[&words[..], &["is missing"][..]].concat());
+        assert!(!file.exists(), "no new one is made behind anybody's back");
+        fs::write(&file, "garbage").expect("it can be written");
+        refused(&server(directory.path(), &[]), &[&words[..], &["cannot be used"][..]].concat());
+        fs::write(&file, &whole).expect("it can be written");
+    }
+    drop(Server::start_in(directory, &[]));
+}
+
+#[test]
+fn damaged_credentials_are_signed_anew() {
+    let mut directory = Server::start().kill();
+    let authority = fs::read(directory.path().join("pki/ca.crt")).expect("it was written");
+    for name in ["server.crt", "server.key", "admin.crt", "admin.key", "agent.crt"] {
+        let file = directory.path().join("pki").join(name);
+        fs::write(&file, "garbage").expect("it can be written");
+        directory = Server::start_in(directory, &[]).kill();
+        assert!(fs::read_to_string(&file).expect("it is there").starts_with("-----BEGIN"), "{name}");
+        fs::remove_file(&file).expect("it is there");
+        directory = Server::start_in(directory, &[]).kill();
+        assert!(file.exists(), "{name}");
+    }
+    assert_eq!(fs::read(directory.path().join("pki/ca.crt")).expect("it is there"), authority);
+    let server = Server::start_in(directory, &[]);
+    if harness::kubectl().is_some() {
+        server.kubectl("get --raw /readyz").ok("ok");
+    }
 }
 
 fn dns(kubeconfig: &Path) -> Said {

@@ -25,6 +25,11 @@ pub(super) fn check(options: &cli::Server) -> anyhow::Result<()> {
             bail!("{flag} has {} ranges: give one range, or one of each IP family", ranges.len());
         }
     }
+    for (flag, ranges) in [(SERVICES, services), (PODS, pods)] {
+        if let Some(range) = ranges.iter().find(|range| range.addr() != range.network()) {
+            bail!("{flag} {range} is no range but an address in one: write {}", range.trunc());
+        }
+    }
     services.iter().try_for_each(check_size)?;
     for service in services {
         if let Some(pod) = pods.iter().find(|pod| overlap(service, pod)) {

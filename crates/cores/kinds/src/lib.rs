@@ -106,6 +106,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// The Service ranges, the default one first (S-114, S-141).
     pub service_ranges: &'a [ServiceRange],
+    /// The ranges of Pod addresses, as far as they are known.
+    pub pod_ranges: &'a [IpNet],
     /// The node-port range (S-138).
     pub node_ports: RangeInclusive<u16>,
     /// What is already claimed.

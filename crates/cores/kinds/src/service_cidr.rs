@@ -63,24 +63,27 @@ impl Kind for ServiceCidr {
         &FACTS
     }
 
-    fn create(&self, mut object: Value, _: &Context<'_>) -> Result<Admitted, Refusal> {
+    fn create(&self, mut object: Value, context: &Context<'_>) -> Result<Admitted, Refusal> {
         crate::conform(self, &mut object)?;
         json::remove(&mut object, "status");
+        let cidrs = json::texts(&object, "/spec/cidrs");
         let mut mistakes = Mistakes::default();
         metadata::check(&object, self, &mut mistakes);
-        check(&json::texts(&object, "/spec/cidrs"), &mut mistakes);
+        check(&cidrs, &mut mistakes);
         mistakes.result()?;
-        Ok(Admitted::plain(object))
+        Ok(Admitted { warnings: overlaps(&cidrs, context.pod_ranges), ..Admitted::plain(object) })
     }
 
-    fn update(&self, mut new: Value, old: &Value, _: &Context<'_>) -> Result<Admitted, Refusal> {
+    fn update(&self, mut new: Value, old: &Value, context: &Context<'_>) -> Result<Admitted, Refusal> {
         crate::conform(self, &mut new)?;
         json::keep(&mut new, old, "status");
+        let (mut cidrs, known) = (json::texts(&new, "/spec/cidrs"), json::texts(old, "/spec/cidrs"));
         let mut mistakes = Mistakes::default();
         metadata::check_update(&new, old, &mut mistakes);
-        check_change(&json::texts(&new, "/spec/cidrs"), &json::texts(old, "/spec/cidrs"), &mut mistakes);
+        check_change(&cidrs, &known, &mut mistakes);
         mistakes.result()?;
-        Ok(Admitted::plain(new))
+        cidrs.retain(|cidr| !known.contains(cidr));
+        Ok(Admitted { warnings: overlaps(&cidrs, context.pod_ranges), ..Admitted::plain(new) })
     }
 
     fn update_status(&self, mut new: Value, old: &Value, _: &Context<'_>) -> Result<Admitted, Refusal> {
@@ -101,6 +104,20 @@ impl Kind for ServiceCidr {
         let cidrs = crate::list_cell(&json::texts(object, "/spec/cidrs"), "<none>");
         vec![crate::name_cell(object), cidrs, crate::age_cell(object, now)]
     }
+}
+
+/// Kubernetes doesn't know its Pods' ranges and says nothing; who does not hear it here finds out by packets that go astray.
+fn overlaps(cidrs: &[String], pod_ranges: &[IpNet]) -> Vec<String> {
+    let shared = |cidr: &String| {
+        let range = ip::parse_range(cidr)?;
+        // Of two ranges that share an address, one holds the other's first.
+        let pods = pod_ranges.iter().find(|pods| pods.contains(&range.network()) || range.contains(&pods.network()))?;
+        Some(format!(
+            "spec.cidrs: {cidr} overlaps the range of Pods {pods} (--cluster-cidr): an address may be a Service's and a \
+             Pod's at once; delete this ServiceCIDR and choose another range"
+        ))
+    };
+    cidrs.iter().filter_map(shared).collect()
 }
 
 fn check(cidrs: &[String], mistakes: &mut Mistakes) {

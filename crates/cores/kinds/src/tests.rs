@@ -14,6 +14,7 @@ pub(crate) const NOW: &str = "2026-03-01T12:00:00Z";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
     pub ranges: Vec<ServiceRange>,
+    pub pod_ranges: Vec<IpNet>,
     pub addresses: HashSet<IpAddr>,
     pub ports: HashSet<u16>,
     pub node_ports: Option<RangeInclusive<u16>>,
@@ -48,6 +49,7 @@ impl Cluster {
             now: NOW,
             seed: 7,
             service_ranges: &self.ranges,
+            pod_ranges: &self.pod_ranges,
             node_ports: self.node_ports.clone().unwrap_or(30000..=32767),
             taken: self,
             dry_run: self.dry_run,

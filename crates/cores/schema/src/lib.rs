@@ -1,6 +1,6 @@
 //! What the served kinds look like: their fields, types and descriptions, and how their lists merge.
 //!
-//! One source for four uses: the OpenAPI v3 documents that kubectl reads ([`openapi_v3`]), `fieldValidation`
+//! One source for four uses: the OpenAPI documents that kubectl reads ([`openapi_v3`], [`DocumentV2`]), `fieldValidation`
 //! ([`unknown_fields`], [`duplicate_fields`]), the shape that every object is brought into ([`conform`]) with its 400 for a
 //! value of a wrong JSON type ([`type_error`]), and the merge keys of strategic merge patches ([`merge_keys`]). Beside them stands the protobuf form of the same kinds
 //! ([`from_protobuf`]).
@@ -35,7 +35,7 @@ mod unknown;
 pub use definitions::is_defined;
 pub use duplicates::{Error, duplicate_fields};
 pub use merge::{MergeKey, merge_keys};
-pub use openapi::{Document, GroupVersion, Method, Served, Subresource, openapi_v3, openapi_v3_index};
+pub use openapi::{Document, DocumentV2, GroupVersion, Method, Served, Subresource, openapi_v3, openapi_v3_index};
 pub use protobuf::{Error as ProtobufError, from_protobuf};
 pub use shape::conform;
 pub use tree::{Node, Type};

@@ -9,10 +9,13 @@ mod parameter;
 mod paths;
 #[cfg(test)]
 mod tests;
+mod v2;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
+
+pub use v2::DocumentV2;
 
 use crate::definitions::{COMPONENTS, definitions};
 

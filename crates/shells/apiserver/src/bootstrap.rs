@@ -5,6 +5,7 @@ mod services;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::registry::{self, Served};
@@ -56,6 +57,27 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Status> {
 pub(crate) async fn leave(server: &ApiServer) -> Result<(), Status> {
     *server.inner.leaving.lock().await = true;
     publish::withdraw(server).await
+}
+
+/// Says at a start that the stored default ServiceCIDR is not the configured one. A second family is added by a controller;
+/// any other change needs somebody to decide what becomes of the addresses in use.
+pub(crate) async fn compare_ranges(server: &ApiServer) -> Result<(), Status> {
+    let configured = &server.inner.config.service_ranges;
+    let key = keys::object(registry::plural("servicecidrs").facts(), "", "kubernetes");
+    let Some(stored) = server.inner.store().get(&key, None).await? else { return Ok(()) };
+    let found: Vec<IpNet> =
+        kinds::ServiceCidr::ranges(&object::decode(&stored)).iter().map(|range| range.cidr).collect();
+    if !configured.starts_with(&found) {
+        let list = |ranges: &[IpNet]| ranges.iter().map(IpNet::to_string).collect::<Vec<_>>().join(",");
+        tracing::warn!(
+            "the Services of this data directory have addresses of {}, but --service-cluster-ip-range is {}: start with \
+             the old ranges again, or delete all Services, kubernetes and kube-dns too, and then the ServiceCIDR \
+             kubernetes; the three are made anew in the new ranges",
+            list(&found),
+            list(configured)
+        );
+    }
+    Ok(())
 }
 
 /// The default ServiceCIDR, from the configured ranges (S-143).

@@ -24,6 +24,11 @@ pub(crate) fn check(
     object: &Value,
     duplicates: Vec<String>,
 ) -> Result<Vec<String>, Status> {
+    if !matches!(validation, "" | "Ignore" | "Strict" | "Warn") {
+        return Err(Status::bad_request(format!(
+            "fieldValidation: Unsupported value: \"{validation}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
+        )));
+    }
     let (group, version) = served.group_version();
     let kind = served.facts().kind;
     let refused = |why: String| {
@@ -37,12 +42,9 @@ pub(crate) fn check(
     }
     let mut found = duplicates;
     found.extend(schema::unknown_fields(group, version, kind, object));
-    match validation {
-        _ if found.is_empty() => Ok(found),
-        "Strict" => Err(refused(format!("strict decoding error: {}", found.join(", ")))),
-        "" | "Warn" => Ok(found),
-        other => Err(Status::bad_request(format!(
-            "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Warn\", \"Strict\""
-        ))),
+    found.truncate(schema::MESSAGES_MAX);
+    if validation == "Strict" && !found.is_empty() {
+        return Err(refused(format!("strict decoding error: {}", found.join(", "))));
     }
+    Ok(found)
 }

@@ -47,7 +47,7 @@ fn advertised(config: &Config) -> String {
         Some(address) => format!("[+]advertise-address ok: default/kubernetes leads to {address}"),
         None => format!(
             "[+]advertise-address ok: {:?} has no {family} address beyond loopback, so default/kubernetes has no \
-             endpoints; give --advertise-address to publish this server to Pods",
+             endpoints; to publish this server to Pods, let it --listen on an {family} address that they reach",
             config.advertise
         ),
     }

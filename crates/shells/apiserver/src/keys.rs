@@ -4,6 +4,7 @@
 //!   /registry/GROUP/PLURAL/NAMESPACE/NAME      a namespaced object (GROUP is "core" for the core group)
 //!   /registry/GROUP/PLURAL/NAME                a cluster-scoped object
 //!   /claims/port/NUMBER                        a node port or health-check port: the Service that holds it
+//!   /published/kubernetes                      the address that this server has put into `default/kubernetes`
 //! ```
 //!
 //! A cluster IP's claim *is* its IPAddress object (S-142), so it has no key of its own.
@@ -11,6 +12,9 @@
 use std::net::IpAddr;
 
 use kinds::Facts;
+
+/// What this server has put into `default/kubernetes` and has not taken away again (S-149).
+pub(crate) const PUBLISHED: &str = "/published/kubernetes";
 
 /// Where all claims on ports lie.
 pub(crate) const PORTS: &str = "/claims/port/";

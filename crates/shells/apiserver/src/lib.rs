@@ -31,6 +31,7 @@ pub mod serve;
 mod status;
 mod table;
 mod verbs;
+mod warnings;
 mod watch;
 
 use std::net::IpAddr;
@@ -52,6 +53,8 @@ pub use status::Status;
 pub struct Config {
     /// The ranges of cluster IPs, the primary family first (`--service-cluster-ip-range`).
     pub service_ranges: Vec<IpNet>,
+    /// The ranges of Pod addresses (`--cluster-cidr`), as far as they are known.
+    pub pod_ranges: Vec<IpNet>,
     /// The node ports (`--service-node-port-range`).
     pub node_ports: RangeInclusive<u16>,
     /// The addresses under which clients reach this server (`--advertise-address`).
@@ -83,6 +86,7 @@ impl ApiServer {
         let server =
             ApiServer { inner: Arc::new(Inner { store, config, claims, leaving: tokio::sync::Mutex::new(false) }) };
         bootstrap::bootstrap(&server).await?;
+        bootstrap::compare_ranges(&server).await?;
         bootstrap::keep(&server);
         Ok(server)
     }

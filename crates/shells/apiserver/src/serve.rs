@@ -45,14 +45,18 @@ pub enum Error {
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
+/// What TLS needs to know: who this server is, and whose clients it trusts.
+pub fn tls(credentials: &Credentials) -> Result<Tls, Error> {
+    Ok(Tls(Arc::new(config(credentials)?)))
+}
+
+/// The TLS side of a server, ready to serve.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<ServerConfig>);
+
 /// Serves until `stop`, then lets open requests finish for a short time.
-pub async fn serve(
-    server: ApiServer,
-    listener: TcpListener,
-    credentials: &Credentials,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    let acceptor = TlsAcceptor::from(Arc::new(tls(credentials)?));
+pub async fn serve(server: ApiServer, listener: TcpListener, tls: Tls, stop: CancellationToken) {
+    let acceptor = TlsAcceptor::from(tls.0);
     let open = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -73,7 +77,6 @@ pub async fn serve(
     }
     let drained = tokio::time::timeout(DRAIN, open.shutdown()).await;
     tracing::debug!(in_time = drained.is_ok(), "connections drained");
-    Ok(())
 }
 
 async fn connection(
@@ -117,7 +120,7 @@ fn identity(certificate: &CertificateDer<'_>) -> Option<Identity> {
     Some(Identity { user, groups })
 }
 
-fn tls(credentials: &Credentials) -> Result<ServerConfig, Error> {
+fn config(credentials: &Credentials) -> Result<ServerConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut clients = RootCertStore::empty();
     clients.add(CertificateDer::from_pem_slice(credentials.ca.as_bytes())?)?;

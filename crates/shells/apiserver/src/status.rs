@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub struct Status {
     /// HTTP code.
     pub code: u16,
-    /// Machine-readable reason, such as `NotFound`.
+    /// Machine-readable reason, such as `NotFound`; empty if there is none.
     pub reason: &'static str,
     /// One sentence for people.
     pub message: String,
@@ -57,6 +57,11 @@ impl Status {
     /// 405.
     pub fn method_not_allowed() -> Status {
         Status::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    /// 405: what Kubernetes offers and this server does not.
+    pub fn not_served(message: impl Into<String>) -> Status {
+        Status::new(405, "MethodNotAllowed", message)
     }
 
     /// 409: the name is in use.
@@ -120,6 +125,11 @@ impl Status {
         Status::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
     }
 
+    /// 500 for what Kubernetes has no reason for.
+    pub fn unclassified(message: impl Into<String>) -> Status {
+        Status::new(500, "", message)
+    }
+
     /// 503: the store takes no writes, or is not ready.
     pub fn unavailable(message: impl Into<String>) -> Status {
         Status::new(503, "ServiceUnavailable", message)
@@ -140,8 +150,11 @@ impl Status {
     pub fn to_value(&self) -> Value {
         let mut value = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            value["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             value["details"] = details.clone();
         }

@@ -9,9 +9,14 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 async fn server(directory: &tempfile::TempDir, advertise: &[&str]) -> ApiServer {
+    server_of(directory, &["10.96.0.0/16", "fd00:10:96::/108"], advertise).await
+}
+
+async fn server_of(directory: &tempfile::TempDir, ranges: &[&str], advertise: &[&str]) -> ApiServer {
     let store = store::Embedded::open(directory.path()).expect("a store");
     let config = Config {
-        service_ranges: ["10.96.0.0/16", "fd00:10:96::/108"].map(|range| range.parse().expect("a range")).to_vec(),
+        service_ranges: ranges.iter().map(|range| range.parse().expect("a range")).collect(),
+        pod_ranges: Vec::new(),
         node_ports: 30000..=32767,
         advertise: advertise.iter().map(|address| address.parse().expect("an address")).collect(),
         port: 6443,
@@ -74,18 +79,45 @@ async fn s149_an_address_of_an_earlier_start_is_taken_away() {
 }
 
 #[tokio::test]
+async fn s149_what_others_wrote_stays_when_nothing_is_published() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = "/api/v1/namespaces/default/endpoints";
+    let subsets = json!([{ "addresses": [{ "ip": "192.0.2.9" }], "ports": [{ "port": 443, "protocol": "TCP" }] }]);
+    {
+        let first = server(&directory, &["127.0.0.1"]).await;
+        let own = json!({ "metadata": { "name": "kubernetes" }, "subsets": subsets });
+        let (code, answer) = send(&first, "POST", path, own, true).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    let second = server(&directory, &["127.0.0.1"]).await;
+    second.leave().await.expect("it can be written");
+    assert_eq!(get(&second, &format!("{path}/kubernetes")).await["subsets"], subsets);
+}
+
+#[tokio::test]
+async fn s149_a_data_directory_may_be_started_with_the_other_family_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(server(&directory, &["192.0.2.7"]).await);
+    let server = server_of(&directory, &["fd00:10:96::/108", "10.96.0.0/16"], &["2001:db8::7"]).await;
+    let slice = get(&server, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").await;
+    assert_eq!((&slice["addressType"], &slice["endpoints"][0]["addresses"]), (&json!("IPv6"), &json!(["2001:db8::7"])));
+    let endpoints = get(&server, "/api/v1/namespaces/default/endpoints/kubernetes").await;
+    assert_eq!(endpoints["subsets"][0]["addresses"], json!([{ "ip": "2001:db8::7" }]));
+}
+
+#[tokio::test]
 async fn s149_readyz_says_where_the_service_kubernetes_leads_or_why_nowhere() {
     for (advertise, expected) in [
         (&["192.0.2.7"][..], "[+]advertise-address ok: default/kubernetes leads to 192.0.2.7"),
         (
             &["127.0.0.1"],
             "[+]advertise-address ok: [127.0.0.1] has no IPv4 address beyond loopback, so default/kubernetes has no \
-             endpoints; give --advertise-address to publish this server to Pods",
+             endpoints; to publish this server to Pods, let it --listen on an IPv4 address that they reach",
         ),
         (
             &["2001:db8::7"],
             "[+]advertise-address ok: [2001:db8::7] has no IPv4 address beyond loopback, so default/kubernetes has no \
-             endpoints; give --advertise-address to publish this server to Pods",
+             endpoints; to publish this server to Pods, let it --listen on an IPv4 address that they reach",
         ),
     ] {
         let directory = tempfile::tempdir().expect("a directory");

@@ -118,12 +118,14 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
     async fn run(mut self) {
         let mut version: Option<String> = None;
         let mut pause = PAUSE.0;
+        // An outage is told once; it may last for days.
+        let mut told = false;
         loop {
             let end = match version.clone() {
                 None => match self.list().await {
                     Ok(listed) => {
                         version = Some(listed);
-                        pause = PAUSE.0;
+                        (pause, told) = (PAUSE.0, false);
                         continue;
                     }
                     Err(end) => end,
@@ -132,7 +134,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
                     let mut newest = from.clone();
                     let end = self.watch(&mut newest).await;
                     if newest != from {
-                        pause = PAUSE.0;
+                        (pause, told) = (PAUSE.0, false);
                     }
                     version = Some(newest);
                     end
@@ -140,13 +142,21 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
             };
             match end {
                 End::Unwanted => return,
-                End::TimeOut => tokio::time::sleep(PAUSE.0).await,
+                End::TimeOut => {
+                    told = false;
+                    tokio::time::sleep(PAUSE.0).await;
+                }
                 End::Expired => {
                     tokio::time::sleep(PAUSE.0).await;
                     version = None;
                 }
                 End::Failed(why) => {
-                    tracing::warn!(kind = self.source.kind, why, "list or watch failed; trying again");
+                    if told {
+                        tracing::debug!(kind = self.source.kind, why, "list or watch failed again");
+                    } else {
+                        tracing::warn!(kind = self.source.kind, why, "list or watch failed; trying until it succeeds");
+                    }
+                    told = true;
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = self.out.closed() => return,

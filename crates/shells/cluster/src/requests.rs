@@ -37,7 +37,9 @@ impl std::fmt::Display for RequestError {
             kube::Error::Api(status) if !status.message.is_empty() => out.write_str(&status.message),
             other => {
                 let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source());
-                let texts: Vec<String> = causes.map(ToString::to_string).collect();
+                let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
+                // Some errors say their cause themselves.
+                texts.dedup_by(|cause, error| error.ends_with(cause.as_str()));
                 out.write_str(&texts.join(": "))
             }
         }
@@ -206,5 +208,18 @@ impl Cluster {
             Err(error) if error.code() != Some(404) => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_tells_itself_is_told_once() {
+        let refused = std::io::Error::other("connection refused");
+        let source = Box::new(kube::Error::Service(Box::new(refused)));
+        let error = RequestError { method: Method::GET, path: "/api/v1/pods".to_owned(), source };
+        assert_eq!(error.to_string(), "GET /api/v1/pods: ServiceError: connection refused");
     }
 }

@@ -123,6 +123,7 @@ async fn server(directory: &tempfile::TempDir) -> ApiServer {
     let store = store::Embedded::open(directory.path()).expect("an empty store");
     let config = apiserver::Config {
         service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+        pod_ranges: Vec::new(),
         node_ports: 30000..=32767,
         advertise: Vec::new(),
         port: 6443,

@@ -32,6 +32,19 @@ fn s143_what_is_refused() {
 }
 
 #[test]
+fn s143_a_range_that_pods_use_is_warned_of() {
+    let cluster = crate::tests::Cluster { pod_ranges: vec!["10.244.0.0/16".parse().unwrap()], ..Default::default() };
+    let warned =
+        |cidr: &str| ServiceCidr.create(object(&ServiceCidr, cidrs(&[cidr])), &cluster.context()).unwrap().warnings;
+    for cidr in ["10.244.7.0/24", "10.0.0.0/8"] {
+        let [warning] = &warned(cidr)[..] else { panic!("{cidr}") };
+        assert!(warning.contains(cidr) && warning.contains("10.244.0.0/16 (--cluster-cidr)"), "{warning}");
+    }
+    assert_eq!(warned("10.97.0.0/24"), Vec::<String>::new());
+    assert_eq!(warned("fd00::/112"), Vec::<String>::new());
+}
+
+#[test]
 fn s143_only_a_second_family_may_be_added() {
     let to = |list: &[&str]| json!({"/spec/cidrs": list});
     changed(&ServiceCidr, cidrs(&["10.96.0.0/24"]), to(&["10.96.0.0/24", "fd00::/112"])).unwrap();

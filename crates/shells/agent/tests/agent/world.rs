@@ -297,6 +297,7 @@ async fn serve(dir: PathBuf) -> Cluster {
     let store = store::Embedded::open(&dir).expect("a store");
     let config = apiserver::Config {
         service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+        pod_ranges: Vec::new(),
         node_ports: 30000..=32767,
         advertise: vec!["192.0.2.1".parse().expect("an address")],
         port: 6443,

@@ -33,6 +33,7 @@ pub(super) async fn create_object(inner: &Inner, call: &Call, object: Value) -> 
                 None => Ok((admitted.object, admitted.warnings)),
             };
         }
+        expect_no_version(&object)?;
         match store(inner, call, &key, None, &admitted).await? {
             Outcome::Done(revision) => return Ok((written(admitted.object, revision), admitted.warnings)),
             Outcome::Overtaken(taken) if taken == key && !generated => {
@@ -42,6 +43,15 @@ pub(super) async fn create_object(inner: &Inner, call: &Call, object: Value) -> 
         }
     }
     Err(contended(call, &name))
+}
+
+/// An object that comes from elsewhere with its version is mistaken for a new one. Kubernetes refuses it as late as in its
+/// store, hence the code, the missing reason and that a dry run does not see it.
+fn expect_no_version(object: &Value) -> Result<(), Status> {
+    match object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok()) {
+        None | Some(0) => Ok(()),
+        Some(_) => Err(Status::unclassified("resourceVersion should not be set on objects to be created")),
+    }
 }
 
 /// The object as it is to be stored. A new uid and, if the name is generated, a new name with each attempt.

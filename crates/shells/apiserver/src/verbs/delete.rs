@@ -12,7 +12,7 @@ use crate::listing;
 use crate::status::{Status, json_response};
 use crate::{ApiServer, Inner, claims, keys, object, registry};
 
-pub(super) async fn delete(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
+pub(crate) async fn delete(server: &ApiServer, call: &Call) -> Result<Response<Body>, Status> {
     let wanted = wanted(call)?;
     match delete_key(&server.inner, call, &call.key(), &wanted).await? {
         Deleted::Marked(object) => Ok(show(call, StatusCode::OK, &object, &[])),

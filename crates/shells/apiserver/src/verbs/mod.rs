@@ -3,11 +3,13 @@
 mod binding;
 mod create;
 mod delete;
+mod reach;
 mod read;
 mod update;
 mod write;
 
 pub(crate) use create::create;
+pub(crate) use delete::delete;
 pub(crate) use update::replace;
 pub(crate) use write::{Outcome, commit};
 
@@ -71,7 +73,7 @@ pub(crate) async fn answer(server: &ApiServer, request: Request<Body>) -> Result
         (Method::POST, false, None) => create::create(server, &call).await,
         (Method::PUT, true, None) => update::replace(server, &call).await,
         (Method::PATCH, true, None) => update::patch(server, &call).await,
-        (Method::DELETE, true, None) => delete::delete(server, &call).await,
+        (Method::DELETE, true, None) => delete(server, &call).await,
         (Method::DELETE, false, None) => delete::delete_collection(server, &call).await,
         (Method::PUT, true, Some("status")) if call.served.facts().has_status => update::replace(server, &call).await,
         (Method::PATCH, true, Some("status")) if call.served.facts().has_status => update::patch(server, &call).await,
@@ -80,6 +82,11 @@ pub(crate) async fn answer(server: &ApiServer, request: Request<Body>) -> Result
         }
         (Method::POST, true, Some("binding")) if call.served.facts().kind == "Pod" => {
             binding::bind(server, &call).await
+        }
+        (_, true, Some(subresource))
+            if call.served.facts().kind == "Pod" && reach::SUBRESOURCES.contains(&subresource) =>
+        {
+            Err(reach::refusal(server, &call, subresource).await)
         }
         (_, _, None | Some("status")) => Err(Status::method_not_allowed()),
         _ => Err(Status::no_such_path()),
@@ -146,15 +153,12 @@ fn decode(call: &Call) -> Result<(Value, Vec<String>), Status> {
     if !matches!(media, "" | JSON) {
         return Err(Status::unsupported_media_type(media, &[JSON, PROTOBUF]));
     }
-    let facts = call.served.facts();
     let (mut object, duplicates) = fields::parse(&call.body, "object")?;
-    check_type(call, &object)?;
+    check_type(call, &mut object)?;
     let warnings = fields::check(&call.served, &call.query.field_validation, &object, duplicates)?;
     if !object["metadata"].is_object() {
         object["metadata"] = Value::Object(serde_json::Map::new());
     }
-    object["apiVersion"] = call.served.api_version().into();
-    object["kind"] = facts.kind.into();
     if let Some(view) = call.served.view {
         object = (view.store)(&object);
     }
@@ -162,7 +166,8 @@ fn decode(call: &Call) -> Result<(Value, Vec<String>), Status> {
     Ok((object, warnings))
 }
 
-fn check_type(call: &Call, object: &Value) -> Result<(), Status> {
+/// Kind and version are those of the path, or left out and then filled in.
+fn check_type(call: &Call, object: &mut Value) -> Result<(), Status> {
     if !object.is_object() {
         return Err(Status::bad_request("the object provided is not a JSON object"));
     }
@@ -177,6 +182,8 @@ fn check_type(call: &Call, object: &Value) -> Result<(), Status> {
             }
         }
     }
+    object["apiVersion"] = version.into();
+    object["kind"] = kind.into();
     Ok(())
 }
 
@@ -220,11 +227,8 @@ fn show(call: &Call, code: StatusCode, object: &Value, warnings: &[String]) -> R
         (Form::Object, None) => object.clone(),
     };
     let mut response = json_response(code, body.to_string());
-    for warning in warnings {
-        let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
-        if let Ok(value) = text.parse() {
-            response.headers_mut().append(header::WARNING, value);
-        }
+    for warning in crate::warnings::headers(warnings) {
+        response.headers_mut().append(header::WARNING, warning);
     }
     response
 }

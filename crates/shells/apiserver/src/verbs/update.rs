@@ -9,7 +9,7 @@ use store::KeyValue;
 use super::create::create_object;
 use super::delete::remove;
 use super::write::{ATTEMPTS, Facts, Outcome, contended, store, written};
-use super::{Call, check_place, decode, show};
+use super::{Call, check_place, check_type, decode, show};
 use crate::status::Status;
 use crate::{ApiServer, Inner, fields, object};
 
@@ -33,6 +33,7 @@ pub(super) async fn patch(server: &ApiServer, call: &Call) -> Result<Response<Bo
             patch::Error::Unprocessable(why) => Status { code: 422, reason: "Invalid", message: why, details: None },
             patch::Error::Malformed(why) => Status::bad_request(why),
         })?;
+        check_type(call, &mut patched)?;
         let warnings = fields::check(&call.served, &call.query.field_validation, &patched, duplicates.clone())?;
         check_place(call, &mut patched)?;
         Ok((call.served.view.map_or(patched.clone(), |view| (view.store)(&patched)), warnings))

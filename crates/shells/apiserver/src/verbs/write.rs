@@ -46,6 +46,7 @@ impl Facts {
             now: &call.now,
             seed: uuid::Uuid::new_v4().as_u64_pair().0,
             service_ranges: &self.ranges,
+            pod_ranges: &inner.config.pod_ranges,
             node_ports: inner.config.node_ports.clone(),
             taken: inner.claims.as_ref(),
             dry_run: call.query.dry_run,

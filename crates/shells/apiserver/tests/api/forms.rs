@@ -146,3 +146,19 @@ async fn paths_and_methods_that_are_not_served_are_refused() {
     }
     api.post(CONFIG_MAPS, &config_map("a")).await.expect(201);
 }
+
+#[tokio::test]
+async fn the_older_openapi_document_comes_in_two_forms_and_is_sent_once() {
+    let api = Api::start().await;
+    let path = "/openapi/v2";
+    let json = api.get(path).await;
+    assert_eq!((json.code, &json.body["swagger"]), (200, &json!("2.0")));
+    let tag = json.headers["etag"].to_str().expect("text").to_owned();
+    for asked in ["v2@v1.0+protobuf", "v2.v1.0+protobuf"] {
+        let protobuf = api.get_as(path, &format!("application/com.github.proto-openapi.spec.{asked}")).await;
+        assert_eq!(protobuf.headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+        assert_eq!(protobuf.headers["etag"], tag.as_str());
+    }
+    let again = api.send(Method::GET, path, &[("if-none-match", &tag)], "").await;
+    assert_eq!((again.code, again.body), (304, json!("")));
+}

@@ -60,6 +60,7 @@ impl Api {
         let store: Arc<dyn Store> = Arc::new(store);
         let config = Config {
             service_ranges: vec![range.parse().expect("a range")],
+            pod_ranges: vec!["10.244.0.0/16".parse().expect("a range")],
             node_ports: 30000..=32767,
             advertise: vec![[127, 0, 0, 1].into()],
             port: 6443,

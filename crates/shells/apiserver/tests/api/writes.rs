@@ -64,6 +64,59 @@ async fn names_and_namespaces_must_be_those_of_the_path() {
 
 /// Clients that take the last label or annotation away read none, not an empty map.
 #[tokio::test]
+async fn an_unknown_word_for_field_validation_is_refused_whatever_the_body() {
+    let api = Api::start().await;
+    let answer = api.post(&format!("{CONFIG_MAPS}?fieldValidation=Bogus"), &config_map("a")).await;
+    answer.refused(
+        400,
+        "BadRequest",
+        "fieldValidation: Unsupported value: \"Bogus\": supported values: \"Ignore\", \"Strict\", \"Warn\"",
+    );
+    api.get(&format!("{CONFIG_MAPS}/a")).await.expect(404);
+}
+
+#[tokio::test]
+async fn an_object_from_elsewhere_is_no_new_one() {
+    let api = Api::start().await;
+    let with = |version: &str| json!({ "metadata": { "name": "a", "resourceVersion": version } });
+    let answer = api.post(CONFIG_MAPS, &with("7")).await;
+    let message = "resourceVersion should not be set on objects to be created";
+    assert_eq!((answer.code, &answer.body["message"], answer.body.get("reason")), (500, &json!(message), None));
+    api.get(&format!("{CONFIG_MAPS}/a")).await.expect(404);
+    api.post(&format!("{CONFIG_MAPS}?dryRun=All"), &with("7")).await.expect(201);
+    api.post(CONFIG_MAPS, &with("0")).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_patch_cannot_make_another_kind_of_an_object() {
+    let api = Api::start().await;
+    let path = format!("{CONFIG_MAPS}/a");
+    api.post(CONFIG_MAPS, &config_map("a")).await.expect(201);
+    let kind = api.patch(&path, &json!({ "kind": "Pod" })).await;
+    kind.refused(400, "BadRequest", "kind in the data (\"Pod\") does not match the expected kind (ConfigMap)");
+    let version = api.patch(&path, &json!({ "apiVersion": "v2" })).await;
+    version.refused(400, "BadRequest", "apiVersion in the data (\"v2\") does not match the expected apiVersion (v1)");
+    let without = api.patch(&path, &json!({ "kind": null, "apiVersion": null })).await.expect(200);
+    assert_eq!((&without["kind"], &without["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+}
+
+#[tokio::test]
+async fn many_unknown_fields_make_a_small_answer() {
+    let api = Api::start().await;
+    let mut object = config_map("a");
+    for number in 0..50_000 {
+        object[format!("unknown-{number}-{}", "x".repeat(20))] = 1.into();
+    }
+    let answer = api.post(CONFIG_MAPS, &object).await;
+    assert_eq!(answer.code, 201);
+    let bytes: usize = answer.headers.get_all("warning").iter().map(|value| value.len()).sum();
+    assert!((1..8192).contains(&bytes), "{bytes}");
+    let strict = api.post(&format!("{CONFIG_MAPS}?fieldValidation=Strict"), &object).await;
+    let told = strict.body["message"].as_str().map_or(0, |message| message.matches("unknown field").count());
+    assert_eq!((strict.code, told), (400, 100));
+}
+
+#[tokio::test]
 async fn empty_maps_and_lists_of_metadata_are_not_kept() {
     let api = Api::start().await;
     let object = json!({ "metadata": { "name": "a", "labels": {}, "annotations": { "x": "y" }, "finalizers": [] } });

@@ -48,6 +48,7 @@ impl Plane {
         let store: Arc<dyn Store> = Arc::new(store);
         let config = Config {
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+            pod_ranges: Vec::new(),
             node_ports: 30000..=32767,
             advertise: Vec::new(),
             port: 6443,
