@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use control::{ControlError, Found, Programmer};
 
 use trace::look;
 
@@ -40,7 +41,10 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    refuse_beside_a_living_one(options)?;
+    let _programmer = match options.force || options.dry_run {
+        true => None,
+        false => Some(alone(options)?),
+    };
     let traces = look(&options.run_dir, options.pods)?;
     let mut failed = 0;
     for trace in &traces.ours {
@@ -67,22 +71,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
 }
 
-/// A process that runs would put its rules back, or lose what it stands on, whatever its run directory is.
-fn refuse_beside_a_living_one(options: &Options) -> anyhow::Result<()> {
-    if options.force || options.dry_run {
-        return Ok(());
-    }
+/// A process that runs would put its rules back, or lose what it stands on, whatever its run directory is. Until this is
+/// done none can start.
+fn alone(options: &Options) -> anyhow::Result<Programmer> {
     let holders = control::holders(&options.run_dir)
         .with_context(|| format!("cannot see who runs by the control sockets in {}", options.run_dir.display()))?;
-    let mut running: Vec<String> = holders.iter().map(ToString::to_string).collect();
-    if let Some(found) = control::programmer()?.filter(|_| running.is_empty())
-        && found.may_program
-        && found.pid != Some(std::process::id())
-    {
-        running.push(format!("{found}, by another --run-dir"));
+    if !holders.is_empty() {
+        let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+        bail!("still running here: {}; stop it first, or say --force", names.join(", "));
     }
-    match running.is_empty() {
-        true => Ok(()),
-        false => bail!("still running here: {}; stop it first, or say --force", running.join(", ")),
+    match Programmer::claim() {
+        Err(ControlError::Programmed { pid }) => {
+            let found = Found { pid, may_program: true };
+            bail!("still running here: {found}, by another --run-dir; stop it first, or say --force")
+        }
+        claimed => Ok(claimed?),
     }
 }

@@ -6,6 +6,7 @@
 mod harness;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -165,7 +166,7 @@ fn a_damaged_store_is_refused_with_its_file_and_left_as_it_is() {
     let (log, mut bytes) =
         contents(&store).into_iter().find(|(name, _)| name.starts_with("log-")).expect("there is a log");
     // A byte in the midst of the first writes, which later ones follow.
-    let place = bytes.iter().position(|byte| *byte == b'{').expect("objects are JSON");
+    let place = bytes.windows(2).position(|two| two == b"{\"").expect("objects are JSON");
     bytes[place] ^= 1;
     fs::write(store.join(&log), &bytes).expect("it can be written");
     let before = contents(&store);
@@ -196,6 +197,7 @@ fn an_authority_that_cannot_be_used_is_named_with_the_way_out() {
         refused(&server(directory.path(), &[]), &[&words[..], &["is missing"][..]].concat());
         assert!(!file.exists(), "no new one is made behind anybody's back");
         fs::write(&file, "garbage").expect("it can be written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode can be set");
         refused(&server(directory.path(), &[]), &[&words[..], &["cannot be used"][..]].concat());
         fs::write(&file, &whole).expect("it can be written");
     }
@@ -241,7 +243,6 @@ fn a_kubeconfig_that_cannot_be_used_is_named() {
 /// Root may read everything, so the program runs as nobody.
 #[test]
 fn a_kubeconfig_that_may_not_be_read_is_named() {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::process::CommandExt as _;
     const NOBODY: u32 = 65_534;
     let place = place();

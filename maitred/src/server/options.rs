@@ -26,7 +26,9 @@ fn check_advertised(options: &cli::Server, address: IpAddr) -> anyhow::Result<()
         );
     }
     let listen = options.listen;
-    if listen.ip().is_loopback() && !address.is_loopback() {
+    // `[::]` is IPv4, too; nothing else is of both families.
+    let heard = listen.is_ipv4() == address.is_ipv4() || listen.ip() == IpAddr::from([0; 16]);
+    if !heard || listen.ip().is_loopback() && !address.is_loopback() {
         let everywhere = if address.is_ipv4() { "0.0.0.0" } else { "[::]" };
         bail!(
             "--advertise-address {address} leads to nobody while the API listens on {listen} only: give --listen \

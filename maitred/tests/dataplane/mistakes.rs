@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use intent::{Event, Intent};
-use model::{Change, Family, Frontend, LocalPods, Masquerade, Model, Outcome, Pool, Rule, Sources};
+use model::{Change, Family, Frontend, LocalPods, Masquerade, Model, Outcome, Pool, Rule, Sources, compare};
+
+use proxy::Dataplane as _;
 
 use crate::scene::{Node, Scene, config, program};
 use crate::table::{noticed, objects};
@@ -136,13 +138,19 @@ fn mistakes_of_intent_contradict_cases_written_by_hand() {
         let in_reading = IN_READING.map(|(name, misread)| (name, computed(&scene, misread)));
         let mut node = Node::start(&scene, config());
         let mut there = Family::ALL.map(|family| node.model(family).clone());
-        for (name, wrong) in in_the_model.into_iter().chain(in_reading) {
-            let changes = [0, 1].map(|at| Change::between(&there[at], &wrong[at]));
-            program(&mut node.dataplane, &changes).unwrap();
-            there = wrong;
+        let right = || computed(&scene, |_| {});
+        let mistakes = in_the_model.into_iter().chain(in_reading);
+        let all = [("no mistake", right())].into_iter().chain(mistakes).chain([("no mistake any more", right())]);
+        for (name, model) in all {
+            let changes = [0, 1].map(|at| Change::between(&there[at], &model[at]));
+            assert_eq!(program(&mut node.dataplane, &changes).unwrap().unserved, [], "{name}");
+            let held = scene.nftables().observe().unwrap();
+            let difference = [0, 1].map(|at| compare(&model[at], &held[at]).to_string());
+            assert_eq!(difference, ["", ""], "{name}: the kernel holds it, and nothing else");
+            there = model;
             let found = noticed(&scene);
             println!("{name}: {}", found.first().map_or("", String::as_str));
-            assert!(!found.is_empty(), "{name}: no case written by hand shows it");
+            assert_eq!(found.is_empty(), name.starts_with("no mistake"), "{name}: {found:?}");
         }
     });
 }

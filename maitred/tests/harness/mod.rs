@@ -210,8 +210,8 @@ impl Said {
     }
 }
 
-/// A table of these cells as kubectl lays it out: three blanks behind the widest cell of a column, at least six columns of characters, nothing behind
-/// the last.
+/// A table of these cells as kubectl lays it out: three blanks behind the widest cell of a column, which is six characters
+/// wide at least, nothing behind the last.
 pub fn table(rows: &[&[&str]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let mut text = String::new();

@@ -29,7 +29,8 @@ fn what_is_not_served_says_so_and_where_a_pods_output_lies() {
     for (words, name) in [("exec web -- true", "exec"), ("attach web", "attach")] {
         let said = server.kubectl(words);
         assert_eq!(said.code, 1, "{said:?}");
-        assert!(said.err.contains(&format!("does not serve {name} of Pod default/web")), "{words}: {said:?}");
+        let expected = format!("does not serve {name} of Pod default/web; enter it on its node, by `nsenter`");
+        assert!(said.err.contains(&expected), "{words}: {said:?}");
     }
     server
         .kubectl("get --raw /api/v1/namespaces/default/pods/none/log")

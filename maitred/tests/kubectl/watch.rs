@@ -7,7 +7,7 @@ use crate::{NOT_FOUND, WEB};
 fn s104_get_w_sees_each_change() {
     let Some(server) = Server::for_kubectl() else { return };
     server.kubectl_with("create -f -", WEB).ok("service/web created\n");
-    let watch = server.following("get service web -w --output-watch-events --request-timeout=15s");
+    let watch = server.following("get service web -w --output-watch-events --request-timeout=30s");
     // The event's column is wide enough for each of them from the first row on.
     let head = ["EVENT   ", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"];
     let rows = |event: &str, ports: &str| {

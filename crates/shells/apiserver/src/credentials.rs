@@ -106,6 +106,7 @@ pub fn ensure(directory: &Path, names: &Names, url: &str) -> Result<Credentials,
     let pki = directory.join("pki");
     make_directory(directory)?;
     make_directory(&pki)?;
+    make_private(&pki)?;
     let authority = Authority::ensure(&pki)?;
     let (certificate, key) = authority.server(&pki, names)?;
     for (name, user, group) in
@@ -128,10 +129,10 @@ impl Authority {
         let (certificate_path, key_path) = (pki.join("ca.crt"), pki.join("ca.key"));
         let wrong = |action, source| Error::Certificate { action, path: pki.to_owned(), source };
         let missing = |file: &PathBuf| Error::AuthorityMissing { file: file.clone(), pki: pki.to_owned() };
-        match (certificate_path.exists(), key_path.exists()) {
+        match (lies(&certificate_path), lies(&key_path)) {
             (true, true) => {}
             (true, false) => return Err(missing(&key_path)),
-            (false, true) if has_signed(pki) => return Err(missing(&certificate_path)),
+            (false, _) if has_signed(pki) => return Err(missing(&certificate_path)),
             // The first start, or one that was cut short before anybody could trust it.
             (false, _) => {
                 let key = KeyPair::generate().map_err(|source| wrong("make the authority's key", source))?;
@@ -142,6 +143,7 @@ impl Authority {
                 write(&certificate_path, &certificate.pem())?;
             }
         }
+        make_private(&key_path)?;
         let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
         let damaged =
             |file: &PathBuf, source| Error::AuthorityDamaged { file: file.clone(), pki: pki.to_owned(), source };
@@ -184,7 +186,7 @@ impl Authority {
         let path = |ending: &str| pki.join(format!("{name}.{ending}"));
         if fs::read_to_string(path("names")).is_ok_and(|names| names == carried) {
             match self.usable(&path("crt"), &path("key"), usage) {
-                Ok(pair) => return Ok(pair),
+                Ok(pair) => return make_private(&path("key")).map(|()| pair),
                 Err(why) => tracing::warn!("{} is signed anew: {why}", path("crt").display()),
             }
         }
@@ -212,9 +214,30 @@ impl Authority {
     }
 }
 
-/// Whether there is anything that somebody who trusts the authority may hold.
+/// Whether there is anything that somebody who trusts the authority may hold: whatever lies beside its key.
 fn has_signed(pki: &Path) -> bool {
-    ["server", "admin", "agent"].iter().any(|name| pki.join(format!("{name}.crt")).exists())
+    let own = [Path::new("ca.key"), Path::new("ca.new")];
+    let entries = fs::read_dir(pki).into_iter().flatten().flatten();
+    let other = entries.map(|entry| entry.file_name()).any(|name| !own.contains(&Path::new(&name)));
+    let kubeconfigs = ["admin.kubeconfig", "agent.kubeconfig"].map(|name| pki.with_file_name(name));
+    other || kubeconfigs.iter().any(|path| lies(path))
+}
+
+/// Whether there is such a name, be it a link to what isn't there at present.
+fn lies(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Takes everybody else's rights to a file or folder away, and tells if there were any.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let failed =
+        |source| Error::File { action: "keep to this user", path: path.to_owned(), way_out: ELSEWHERE, source };
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!("{} was open to others (mode {mode:o}); it is this user's alone now", path.display());
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn authority() -> CertificateParams {
@@ -291,10 +314,11 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let draft = path.with_extension("new");
+    // One that was left has whatever mode it has.
+    let _ = fs::remove_file(&draft);
     let written = fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&draft)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
@@ -347,6 +371,44 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
     }
+
+    #[test]
+    fn keys_that_others_could_read_are_private_again_after_a_start() {
+        let (place, _) = started();
+        let open = |file: &str, mode| {
+            fs::set_permissions(place.path().join(file), fs::Permissions::from_mode(mode))
+                .expect("its mode can be set");
+        };
+        let keys = ["pki/ca.key", "pki/server.key", "pki/admin.key", "pki/agent.key", "agent.kubeconfig"];
+        keys.iter().for_each(|file| open(file, 0o644));
+        open("pki", 0o755);
+        ensure(place.path(), &names(&["127.0.0.1"]), URL).expect("read");
+        for file in keys.into_iter().chain(["pki"]) {
+            let mode = fs::metadata(place.path().join(file)).expect("the file").permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{file}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_missed_as_long_as_anything_may_trust_it() {
+        type Lost = fn(&Path) -> bool;
+        let is_certificate = |path: &Path| path.extension().is_some_and(|ending| ending == "crt");
+        let is_authority = |path: &Path| path.file_stem().is_some_and(|stem| stem == "ca");
+        let cases: [Lost; 2] = [is_certificate, is_authority];
+        for lost in cases {
+            let (place, _) = started();
+            for entry in fs::read_dir(place.path().join("pki")).expect("a folder").flatten() {
+                if lost(&entry.path()) {
+                    fs::remove_file(entry.path()).expect("removed");
+                }
+            }
+            let before = files(place.path());
+            let error = ensure(place.path(), &names(&["127.0.0.1"]), URL).expect_err("nobody would trust a new one");
+            assert!(matches!(error, Error::AuthorityMissing { .. }), "{error}");
+            assert_eq!(files(place.path()), before);
+        }
+    }
+
     /// All files below the data directory, by name: which file they are, and what they say.
     fn files(place: &Path) -> std::collections::BTreeMap<String, (u64, String)> {
         use std::os::unix::fs::MetadataExt as _;

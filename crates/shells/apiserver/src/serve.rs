@@ -95,11 +95,14 @@ async fn connection(
     let service = service_fn(move |request: Request<Incoming>| {
         let (server, identity) = (server.clone(), identity.clone());
         async move {
+            // The answer to HEAD has no body; one that is sent all the same breaks an HTTP/2 stream.
+            let is_head = request.method() == http::Method::HEAD;
             let mut request = request.map(Body::new);
             if let Some(identity) = identity {
                 request.extensions_mut().insert(identity);
             }
-            Ok::<_, std::convert::Infallible>(server.handle(request).await)
+            let response = server.handle(request).await;
+            Ok::<_, std::convert::Infallible>(if is_head { response.map(|_| Body::empty()) } else { response })
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

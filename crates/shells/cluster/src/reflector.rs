@@ -125,7 +125,8 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
                 None => match self.list().await {
                     Ok(listed) => {
                         version = Some(listed);
-                        (pause, told) = (PAUSE.0, false);
+                        self.is_over(std::mem::take(&mut told));
+                        pause = PAUSE.0;
                         continue;
                     }
                     Err(end) => end,
@@ -134,7 +135,8 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
                     let mut newest = from.clone();
                     let end = self.watch(&mut newest).await;
                     if newest != from {
-                        (pause, told) = (PAUSE.0, false);
+                        self.is_over(std::mem::take(&mut told));
+                        pause = PAUSE.0;
                     }
                     version = Some(newest);
                     end
@@ -143,7 +145,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
             match end {
                 End::Unwanted => return,
                 End::TimeOut => {
-                    told = false;
+                    self.is_over(std::mem::take(&mut told));
                     tokio::time::sleep(PAUSE.0).await;
                 }
                 End::Expired => {
@@ -164,6 +166,12 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
+        }
+    }
+
+    fn is_over(&self, told: bool) {
+        if told {
+            tracing::info!(kind = self.source.kind, "list or watch works again");
         }
     }
 

@@ -2,15 +2,18 @@
 //! would write over each other's rules without end.
 //!
 //! The sign is an abstract socket, which belongs to a network namespace as the rules do, needs no directory that both know,
-//! and goes with its process. Anybody may bind such a name, so one of a user who may not write rules counts for nothing.
+//! and goes with its process. It keeps operators from a mistake, and nobody from malice: any local user may bind such a name,
+//! so a holder who may not write rules, or who cannot be asked, is passed over with a warning.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::ControlError;
 
@@ -21,44 +24,76 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The right to write Service rules in the network namespace in which it was claimed, until it is dropped.
 #[derive(Debug)]
 pub struct Programmer {
-    /// None if a user who may not write rules keeps the name from us.
-    _socket: Option<UnixListener>,
+    /// None if a stranger keeps the name from us.
+    door: Option<Door>,
 }
 
 impl Programmer {
-    /// Claims the right for this process.
+    /// Claims the right for this process; takes a second at most.
     pub fn claim() -> Result<Programmer, ControlError> {
         let begun = Instant::now();
         loop {
-            match bind() {
-                Ok(socket) => return Ok(Programmer { _socket: Some(socket) }),
-                Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(ControlError::Programmer(error)),
-                Err(_) => {}
-            }
-            let found = programmer().map_err(ControlError::Programmer)?;
-            match found {
-                Some(Found { may_program: false, uid, .. }) => {
-                    tracing::warn!(
-                        uid,
-                        "a user who may not write rules holds the name by which maitreds know each other"
-                    );
-                    return Ok(Programmer { _socket: None });
+            match UnixListener::bind_addr(&address().map_err(ControlError::Programmer)?) {
+                Ok(listener) => {
+                    let door = Door::open(listener).map_err(ControlError::Programmer)?;
+                    return Ok(Programmer { door: Some(door) });
                 }
-                Some(Found { pid, .. }) if begun.elapsed() >= PATIENCE => return Err(ControlError::Programmed { pid }),
-                // It is just going, or about to.
-                Some(_) | None => std::thread::sleep(Duration::from_millis(10)),
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(ControlError::Programmer(error)),
+                Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+                Err(_) => return beside_who_is_there(),
             }
+        }
+    }
+
+    /// Whether the name is this process's.
+    pub fn is_known(&self) -> bool {
+        self.door.is_some()
+    }
+}
+
+fn beside_who_is_there() -> Result<Programmer, ControlError> {
+    match programmer()? {
+        Some(found) if found.may_program => Err(ControlError::Programmed { pid: found.pid }),
+        _ => {
+            tracing::warn!(
+                "a stranger holds the name by which maitreds know of each other; see that only one runs here"
+            );
+            Ok(Programmer { door: None })
         }
     }
 }
 
-/// A process that has claimed the right.
+/// Answers whoever asks who is there. Each one that connects is let go, since the kernel keeps those that nobody accepts.
+#[derive(Debug)]
+struct Door {
+    listener: UnixListener,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    fn open(listener: UnixListener) -> io::Result<Door> {
+        let accepting = listener.try_clone()?;
+        let thread = std::thread::Builder::new().name("programmer".to_owned());
+        let thread = thread.spawn(move || while accepting.accept().is_ok() {})?;
+        Ok(Door { listener, thread: Some(thread) })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // The thread holds the name as well.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A process that has claimed the right, or a stranger that keeps its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its number, where it can be seen from here.
     pub pid: Option<u32>,
-    /// Its user, as numbered here.
-    pub uid: u32,
     /// Whether it is root's or of the caller's own user: another one may not write rules.
     pub may_program: bool,
 }
@@ -71,24 +106,26 @@ impl std::fmt::Display for Found {
 }
 
 /// Who programs the caller's network namespace.
-pub fn programmer() -> io::Result<Option<Found>> {
+pub fn programmer() -> Result<Option<Found>, ControlError> {
+    ask().map_err(ControlError::Programmer)
+}
+
+fn ask() -> io::Result<Option<Found>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Nobody accepts there: once its queue is full, a connection would wait for ever.
+    // A stranger may have a queue that is full, where a connection would wait for ever.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(std::ffi::OsStr::from_bytes(&[&[0], NAME].concat()))?) {
         Ok(()) => {
             let peer = kernel::peer::of(&UnixStream::from(socket))?;
             let may_program = [0, kernel::detached::user()].contains(&peer.uid);
-            Ok(Some(Found { pid: Some(peer.pid).filter(|pid| *pid != 0), uid: peer.uid, may_program }))
+            Ok(Some(Found { pid: Some(peer.pid).filter(|pid| *pid != 0), may_program }))
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Ok(Some(Found { pid: None, uid: 0, may_program: true }))
-        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(Found { pid: None, may_program: false })),
         Err(error) => Err(error),
     }
 }
 
-fn bind() -> io::Result<UnixListener> {
-    UnixListener::bind_addr(&SocketAddr::from_abstract_name(NAME)?)
+fn address() -> io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(NAME)
 }

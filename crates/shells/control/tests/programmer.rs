@@ -1,10 +1,11 @@
 //! Who programs a network namespace, in namespaces of their own.
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use control::{ControlError, Found, Programmer, programmer};
 use kernel::netns::Namespace;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 fn in_namespace(test: impl FnOnce() + Send) {
     match Namespace::create() {
@@ -54,14 +55,52 @@ fn who_is_just_going_is_waited_for() {
     });
 }
 
+/// Binds the name as a stranger might.
+fn stranger(listens: bool) -> Socket {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    let name = SockAddr::unix(OsStr::from_bytes(b"\0maitred/programmer")).expect("a name");
+    socket.bind(&name).expect("bound");
+    if listens {
+        socket.listen(0).expect("it listens");
+    }
+    socket
+}
+
 #[test]
-fn a_full_queue_keeps_nobody_waiting() {
+fn a_name_at_which_nobody_listens_keeps_nobody_out() {
     in_namespace(|| {
-        let name = SocketAddr::from_abstract_name(b"maitred/programmer").expect("a name");
-        let _there = UnixListener::bind_addr(&name).expect("bound");
-        let found = (0..6000)
-            .map(|_| programmer().expect("an answer"))
-            .find(|found| *found == Some(Found { pid: None, uid: 0, may_program: true }));
-        assert!(found.is_some(), "the queue was never full");
+        let _stranger = stranger(false);
+        assert_eq!(programmer().expect("an answer"), None);
+        assert!(!Programmer::claim().expect("it goes on").is_known());
+    });
+}
+
+#[test]
+fn a_stranger_whose_queue_is_full_keeps_nobody_out() {
+    in_namespace(|| {
+        let _stranger = stranger(true);
+        let mut asked = None;
+        for _ in 0..3 {
+            asked = programmer().expect("an answer");
+        }
+        assert_eq!(asked, Some(Found { pid: None, may_program: false }));
+        assert!(!Programmer::claim().expect("it goes on").is_known());
+    });
+}
+
+#[test]
+fn whoever_asks_often_is_always_told() {
+    in_namespace(|| {
+        let first = Programmer::claim().expect("the first");
+        assert!(first.is_known());
+        let mut told = 0;
+        for _ in 0..20_000 {
+            let found = programmer().expect("an answer").expect("it is there");
+            told += usize::from(found.pid == Some(std::process::id()));
+        }
+        // Who asks faster than it is let go may once meet a full queue.
+        assert!(told > 19_000, "{told}");
+        drop(first);
+        assert_eq!(programmer().expect("an answer"), None);
     });
 }

@@ -1,7 +1,7 @@
 //! Running a test where namespaces can be made, or saying why it was skipped.
 
 use std::any::type_name_of_val;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use kernel::netns::NamespaceError;
 use kernel::process;
@@ -39,9 +39,28 @@ fn test_name(closure: &str) -> String {
 fn run_inside(name: &str) -> Result<bool, NamespaceError> {
     let mut command = Command::new("/proc/self/exe");
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
-    let mut child = process::unprivileged(command)?;
-    let ended = child.wait().map_err(|source| NamespaceError::Spawn { program: name.to_owned(), source })?;
-    Ok(ended.success())
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = process::unprivileged(command)?;
+    let ended = child.wait_with_output();
+    let ended = ended.map_err(|source| NamespaceError::Spawn { program: name.to_owned(), source })?;
+    for text in [&ended.stdout, &ended.stderr] {
+        let text = String::from_utf8_lossy(text);
+        said_by_the_test(name, &text).for_each(|line| println!("{line}"));
+    }
+    Ok(ended.status.success())
+}
+
+/// What a test wrote itself, without what the harness inside wrote about it: that would be taken for lines of the outer one.
+fn said_by_the_test<'a>(name: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.lines().map(move |line| {
+        let rest = line.strip_prefix("test ").and_then(|line| line.strip_prefix(name));
+        rest.and_then(|line| line.strip_prefix(" ... ")).unwrap_or(line)
+    });
+    let of_the_harness = |line: &str| {
+        let heads = ["running ", "test result: ", "failures:", "successes:"];
+        ["", "ok", "FAILED"].contains(&line) || heads.iter().any(|head| line.starts_with(head))
+    };
+    lines.filter(move |line| !of_the_harness(line))
 }
 
 fn skip(name: &str, reason: &NamespaceError) {
@@ -57,6 +76,12 @@ fn skip(name: &str, reason: &NamespaceError) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_harness_inside_is_not_heard() {
+        let inside = "\nrunning 1 test\ntest table::all ... case s301_x\nSKIP: no dig\nok\n\ntest result: ok. 1 passed; 0 failed\n";
+        assert_eq!(said_by_the_test("table::all", inside).collect::<Vec<_>>(), ["case s301_x", "SKIP: no dig"]);
+    }
 
     #[test]
     fn a_closure_tells_the_name_of_its_test() {

@@ -69,7 +69,7 @@ pub fn gather(wanted: &Wanted) -> Facts {
         tables: machine::ruleset(kernel::chains::tables),
         chains: machine::ruleset(kernel::chains::chains),
         legacy_tables: machine::legacy_tables(),
-        programmer: control::programmer().map_err(|error| error.to_string()),
+        programmer: control::programmer().map_err(|error| runloop::chain(&error)),
         ipvs_services: machine::ipvs_services(),
         links: machine::links(),
         bridges: machine::bridges(),

@@ -20,6 +20,9 @@ const LASTING: Duration = Duration::from_secs(1);
 /// So often in a row somebody else may be quicker before it counts as a failure.
 const OUTDATED_MAX: usize = 5;
 
+/// How long after a failed look for stale flows the next one is made.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// What is known of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kernel {
@@ -42,6 +45,8 @@ pub(crate) struct Side {
     /// What is not in the kernel.
     unserved: Vec<Unserved>,
     flows: Look,
+    /// When a look that failed is made up for.
+    look_at: Option<Instant>,
 }
 
 /// Whether flows have to be looked through (S-330).
@@ -66,6 +71,7 @@ impl Side {
             error: None,
             unserved: Vec::new(),
             flows: Look::NotNeeded,
+            look_at: None,
         }
     }
 
@@ -88,7 +94,7 @@ impl Side {
 
     /// When a failure is to be made up for.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.not_before
+        self.not_before.into_iter().chain(self.look_at).min()
     }
 
     /// Somebody may have changed the kernel.
@@ -198,10 +204,11 @@ impl Side {
         if self.flows == Look::Needed && self.kernel == Kernel::Known {
             flows.list(self.family);
             self.flows = Look::Running { again: false };
+            self.look_at = None;
         }
     }
 
-    /// A look is done. One that failed is tried again with the next change or repair; the rules are right all the same.
+    /// A look is done. One that failed is tried again in a while; the rules are right all the same.
     pub(crate) fn looked(
         &mut self,
         intent: &Intent,
@@ -219,7 +226,7 @@ impl Side {
             }
             Err(error) => {
                 tracing::error!(error = runloop::chain(&error), "UDP flows could not be listed to find stale ones");
-                self.flows = Look::Needed;
+                self.look_later();
             }
         }
     }
@@ -228,8 +235,13 @@ impl Side {
     pub(crate) fn not_forgotten(&mut self, error: &NetlinkError) {
         tracing::error!(error = runloop::chain(error), "stale UDP flows could not be forgotten");
         if self.flows == Look::NotNeeded {
-            self.flows = Look::Needed;
+            self.look_later();
         }
+    }
+
+    fn look_later(&mut self) {
+        self.flows = Look::Needed;
+        self.look_at = Some(Instant::now() + LOOK_AGAIN);
     }
 }
 

@@ -8,9 +8,9 @@
 //!
 //! Whoever owns a [`Queue`] takes a marked key, plans, and either starts the writes or says that there are none. A key
 //! that is marked while it is under way is taken again afterwards; one that waits out a pause is not taken before its
-//! end. Being behind the server and failing are counted apart, since the one is over in a moment and the other is not.
+//! end. Keys are taken in the order in which they were marked, whatever is marked again and again. Being behind the server and failing are counted apart, since the one is over in a moment and the other is not.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::error::Error;
 use std::future::{Future, pending};
 use std::hash::Hash;
@@ -44,8 +44,12 @@ pub struct Queue<K, O> {
     at_once: usize,
     pauses: Pauses,
     shown: watch::Sender<LastRun>,
-    marked: BTreeSet<K>,
+    marked: HashSet<K>,
+    /// The marked keys by age; those that were forgotten since are passed over.
+    order: VecDeque<K>,
     busy: HashSet<K>,
+    /// Keys that were marked while they were under way.
+    again: HashSet<K>,
     under_way: FuturesUnordered<BoxFuture<'static, (K, O)>>,
     setbacks: HashMap<K, Setbacks>,
     paused: HashMap<K, Instant>,
@@ -67,8 +71,10 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
             at_once,
             pauses,
             shown,
-            marked: BTreeSet::new(),
+            marked: HashSet::new(),
+            order: VecDeque::new(),
             busy: HashSet::new(),
+            again: HashSet::new(),
             under_way: FuturesUnordered::new(),
             setbacks: HashMap::new(),
             paused: HashMap::new(),
@@ -76,9 +82,13 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         }
     }
 
-    /// Has a key looked at.
+    /// Has a key looked at. One that pauses is looked at anyway when that is over.
     pub fn mark(&mut self, key: K) {
-        self.marked.insert(key);
+        if self.busy.contains(&key) {
+            self.again.insert(key);
+        } else if !self.paused.contains_key(&key) && self.marked.insert(key.clone()) {
+            self.order.push_back(key);
+        }
     }
 
     /// A marked key that may be worked on, if there is one and not too many are under way.
@@ -86,10 +96,12 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         if self.busy.len() >= self.at_once {
             return None;
         }
-        let may = |key: &&K| !self.busy.contains(*key) && !self.paused.contains_key(*key);
-        let key = self.marked.iter().find(may).cloned()?;
-        self.marked.remove(&key);
-        Some(key)
+        while let Some(key) = self.order.pop_front() {
+            if self.marked.remove(&key) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Starts the work for a key that was taken.
@@ -111,6 +123,9 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         tokio::select! {
             Some((key, outcome)) = self.under_way.next() => {
                 self.busy.remove(&key);
+                if self.again.remove(&key) {
+                    self.mark(key.clone());
+                }
                 Some((key, outcome))
             }
             () = rest => {
@@ -152,6 +167,7 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
     /// A key is no more: nothing of it is kept, except what is under way.
     pub fn forget(&mut self, key: &K) {
         self.marked.remove(key);
+        self.again.remove(key);
         self.setbacks.remove(key);
         self.end_pause(key);
     }
@@ -162,6 +178,7 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
 
     fn pause(&mut self, key: K, pause: Duration) {
         self.end_pause(&key);
+        self.marked.remove(&key);
         let end = Instant::now() + pause;
         self.paused.insert(key.clone(), end);
         self.due.insert((end, key));
@@ -177,7 +194,7 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
     fn resume(&mut self, now: Instant) {
         while let Some((_, key)) = self.due.first().filter(|(end, _)| *end <= now).cloned() {
             self.end_pause(&key);
-            self.marked.insert(key);
+            self.mark(key);
         }
     }
 }

@@ -61,7 +61,9 @@ pub(super) fn agent(scene: &mut Scene) -> anyhow::Result<Seen> {
     let restarts = scene.restarts("web-1")?;
     let same = scene.pod_parent("web-1")? == parent;
     let ok = answered.pod() == Some("web-1") && same && restarts == 0;
-    let text = format!("web-1 {answered} without an agent; the next one adopts it: {same}, {restarts} restarts");
+    let text = format!(
+        "web-1 {answered} without an agent; the next one adopts it: {same}, {restarts} restarts; time from its first probe, which fails"
+    );
     Ok(Seen::new(ok, text).took(took))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use lab::UdpFlow;
+use lab::{Outcome, UdpFlow};
 
 use super::super::probe::{settled, until};
 use super::super::scene::Scene;
@@ -20,8 +20,8 @@ pub(super) fn moves_on(scene: &mut Scene) -> anyhow::Result<Seen> {
         scene.set_ready(other, false)?;
     }
     settled(&client, tcp, &BTreeSet::from(["web-0"]), 40)?;
-    let begun = Instant::now();
     let flow = UdpFlow::start(&client, udp, EVERY)?;
+    let begun = Instant::now();
     // One Pod takes over from the other; the socket keeps its port, so the kernel keeps the flow unless it is told.
     scene.set_ready("web-1", true)?;
     scene.await_ready("web-1")?;
@@ -35,7 +35,8 @@ pub(super) fn moves_on(scene: &mut Scene) -> anyhow::Result<Seen> {
     let silent = record.iter().filter(|datagram| datagram.sent > killed && datagram.outcome.pod().is_none()).count();
     let moved = record.iter().find(|datagram| datagram.sent > killed && datagram.outcome.pod() == Some("web-1"));
     let last = record.last().and_then(|datagram| datagram.outcome.pod().map(str::to_owned));
-    let ok = answered("web-0") > 0 && moved.is_some() && last.as_deref() == Some("web-1");
+    let before = record.iter().rfind(|datagram| datagram.sent < killed).and_then(|datagram| datagram.outcome.pod());
+    let ok = before == Some("web-0") && moved.is_some() && last.as_deref() == Some("web-1");
     let text = format!(
         "{} answers of web-0, then {} of web-1; {silent} not answered within {} ms after the kill",
         answered("web-0"),
@@ -44,9 +45,16 @@ pub(super) fn moves_on(scene: &mut Scene) -> anyhow::Result<Seen> {
     );
     let seen = Seen::new(ok, text);
     Ok(match moved {
-        Some(moved) => seen.took(moved.sent.saturating_sub(killed)),
+        Some(moved) => seen.took((moved.sent + latency(&moved.outcome)).saturating_sub(killed)),
         None => seen,
     })
+}
+
+fn latency(outcome: &Outcome) -> Duration {
+    match outcome {
+        Outcome::Answer { latency, .. } => *latency,
+        _ => Duration::ZERO,
+    }
 }
 
 /// Leaves the Pods as they were.

@@ -1,7 +1,8 @@
 //! This server's address in the Endpoints and the EndpointSlice of `default/kubernetes` (S-149).
 //!
-//! What has been published is recorded in a key of its own, so that a later start of the same data directory takes away
-//! exactly that, and nothing that somebody else wrote into the two objects.
+//! A server that publishes owns both objects: it is the only one of its store, and writes them whole. What has been
+//! published is recorded in a key of its own, so that a later start of the same data directory that publishes nothing takes
+//! away exactly that, and nothing that somebody else wrote into the two objects.
 
 use std::net::IpAddr;
 

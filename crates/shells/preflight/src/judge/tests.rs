@@ -137,7 +137,7 @@ const CASES: &[Case] = &[
     ),
     case(|facts| facts.rules[0] = Trial::Untried("EPERM".into()), "nftables", Warning, "not judged: EPERM", "as root"),
     case(
-        |facts| facts.programmer = Ok(Some(control::Found { pid: Some(7), uid: 0, may_program: true })),
+        |facts| facts.programmer = Ok(Some(control::Found { pid: Some(7), may_program: true })),
         "proxies",
         Warning,
         "a maitred that keeps Service rules (pid 7) is here already",

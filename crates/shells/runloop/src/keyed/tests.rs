@@ -33,6 +33,9 @@ async fn a_key_is_under_way_once_and_keys_only_so_many_at_once() {
     queue.start(second, pending());
     assert_eq!(queue.take(), None, "two are under way");
     assert_eq!(queue.next().await, Some(("a", 1)));
+    assert_eq!(queue.take(), Some("c"), "it waits for longer than what was marked meanwhile");
+    queue.start("c", async { 3 });
+    assert_eq!(queue.next().await, Some(("c", 3)));
     assert_eq!(queue.take(), Some("a"), "it was marked meanwhile");
 }
 
