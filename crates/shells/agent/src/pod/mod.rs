@@ -260,10 +260,12 @@ impl Task {
         self.deletion()
     }
 
-    /// Whether the Pod is to go. What runs of one that was removed by force gets its usual time.
+    /// Whether the Pod is to go. What runs of one that was removed by force gets its usual time at most: a longer one that an
+    /// earlier deletion gave it is no longer shown anywhere.
     fn deletion(&self) -> Option<Input> {
         let usual = self.told.borrow().gone.then(|| self.plan().grace_s);
-        self.object.deletion_grace_s().or(usual).map(|grace_s| Input::Delete { grace_s })
+        let grace_s = self.object.deletion_grace_s().into_iter().chain(usual).min()?;
+        Some(Input::Delete { grace_s })
     }
 
     /// A container's place in the plan.
