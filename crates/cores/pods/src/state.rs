@@ -97,7 +97,7 @@ pub struct Running {
 pub struct Stopping {
     /// What was done last.
     pub stage: Stage,
-    /// When the next stage begins.
+    /// When the next stage begins; after the last, when its end is not waited for any longer in a Pod that is being deleted.
     pub deadline: Timestamp,
 }
 

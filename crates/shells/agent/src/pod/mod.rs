@@ -129,6 +129,11 @@ async fn refused(shared: Arc<Shared>, refusal: Refusal, mut object: Arc<PodObjec
     }
 }
 
+/// How long it is until then.
+fn pause_until(due: Timestamp) -> std::time::Duration {
+    due.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+}
+
 fn subject(object: &PodObject) -> Subject {
     let metadata = &object.metadata;
     Subject {
@@ -225,17 +230,19 @@ impl Task {
 
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         let first = self.adopt().await;
-        let deletion = self.deletion();
-        // A Pod that is being deleted is not set up first.
-        let inputs = if first == Input::Tick { [deletion, Some(first)] } else { [Some(first), deletion] };
+        let inputs = match (first, self.deletion()) {
+            (adopted @ Input::Adopted(_), deletion) => [Some(adopted), deletion],
+            // A Pod that is being deleted is not set up first. What is lost needs no time, and no hook can run in it.
+            (Input::Lost, Some(_)) => [Some(Input::Delete { grace_s: 0 }), Some(Input::Lost)],
+            (first, deletion) => [deletion, Some(first)],
+        };
         for input in inputs.into_iter().flatten() {
             if self.state.sandbox != Sandbox::Removed {
                 self.take(input).await;
             }
         }
         while self.state.sandbox != Sandbox::Removed {
-            let due = next_wake(&self.state).map(|due| due.duration_since(Timestamp::now()));
-            let pause = due.map_or(std::time::Duration::MAX, |due| due.try_into().unwrap_or_default());
+            let pause = next_wake(&self.state).map_or(std::time::Duration::MAX, pause_until);
             let input = tokio::select! {
                 changed = self.told.changed() => match changed {
                     Ok(()) => self.heed(),
