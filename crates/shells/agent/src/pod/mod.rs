@@ -61,10 +61,11 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Runs a Pod until it is gone.
 pub(crate) async fn run(shared: Arc<Shared>, told: watch::Receiver<Told>) {
     let object = told.borrow().object.clone();
-    match pods::plan(&object.whole, &shared.means) {
+    let kept = files::read_state(&shared.config.run_dir.join(&object.metadata.uid));
+    match address::plan(&object.whole, kept.as_ref(), &shared.means) {
         Ok(plan) => {
             let (inbox, messages) = mpsc::channel(QUEUE);
-            Task::new(shared, plan, object, told, inbox).run(messages).await;
+            Task::new(shared, plan, kept, object, told, inbox).run(messages).await;
         }
         Err(refusal) => refused(shared, refusal, object, told).await,
     }
@@ -191,16 +192,18 @@ impl Task {
     fn new(
         shared: Arc<Shared>,
         plan: PodPlan,
+        kept: Option<PodState>,
         object: Arc<PodObject>,
         told: watch::Receiver<Told>,
         inbox: mpsc::Sender<Message>,
     ) -> Task {
         let files = Files::of(&shared.config, &plan);
         let now = Timestamp::now();
-        let kept = files.state().filter(|state| state.containers.len() == plan.containers.len());
+        let kept = kept.filter(|state| state.containers.len() == plan.containers.len());
         let mut state = kept.unwrap_or_else(|| PodState::recalled(&plan, &object.whole["status"], now));
         if let Some(addresses) = plan.fixed_addresses() {
             state.addresses = addresses.to_vec();
+            state.elsewhere = true;
         }
         let plan = Arc::new(Ok(plan));
         let (news, published) = watch::channel(News { state: Some(state.clone()), object: object.clone() });
@@ -229,6 +232,7 @@ impl Task {
     }
 
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        self.follow_address();
         let first = self.adopt().await;
         let inputs = match (first, self.deletion()) {
             (adopted @ Input::Adopted(_), deletion) => [Some(adopted), deletion],
@@ -329,16 +333,21 @@ impl Task {
                 step(self.plan(), &self.shared.config.backoff, self.state.clone(), input, Timestamp::now());
             if state != self.state {
                 self.state = state;
-                if self.state.sandbox != Sandbox::Removed
-                    && let Err(error) = self.files.keep(&self.state)
-                {
-                    tracing::error!(%error, dir = %self.files.dir.display(), "a Pod's state was not kept");
-                }
+                self.keep();
                 self.publish();
             }
             for effect in effects {
                 inputs.extend(self.perform(effect).await);
             }
+        }
+    }
+
+    /// Keeps the state for the next agent.
+    fn keep(&self) {
+        if self.state.sandbox != Sandbox::Removed
+            && let Err(error) = self.files.keep(&self.state)
+        {
+            tracing::error!(%error, dir = %self.files.dir.display(), "a Pod's state was not kept");
         }
     }
 
