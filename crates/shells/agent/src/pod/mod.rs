@@ -8,10 +8,11 @@ mod files;
 mod grpc;
 mod object;
 mod probes;
+mod programs;
 mod publish;
 mod tls;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ use tokio::task::JoinSet;
 use crate::driver::Shared;
 use crate::parent::protocol::{Report, Request};
 use client::Client;
-use effects::Purpose;
 use files::Files;
+use programs::Programs;
 use publish::News;
 
 pub(crate) use object::PodObject;
@@ -178,9 +179,7 @@ struct Task {
     client: Option<Client>,
     /// Counts connections.
     connections: u64,
-    /// Programs run beside the containers, by number.
-    programs: HashMap<u64, Purpose>,
-    programs_begun: u64,
+    programs: Programs,
     news: watch::Sender<News>,
     /// Why the address that the object names is not followed, as last told.
     address_refused: Option<String>,
@@ -219,8 +218,7 @@ impl Task {
             inbox,
             client: None,
             connections: 0,
-            programs: HashMap::new(),
-            programs_begun: 0,
+            programs: Programs::default(),
             news,
             address_refused: None,
             background,
@@ -295,13 +293,15 @@ impl Task {
             Message::Report(_, report) => self.report(report),
             Message::Lost(_) => {
                 self.client = None;
-                self.programs.clear();
+                self.programs.lost();
                 Some(Input::Lost)
             }
             Message::Done(input) => Some(input),
             Message::Late(id) => {
-                let purpose = self.programs.remove(&id)?;
-                self.ask(&Request::Abandon { id });
+                let (purpose, asked) = self.programs.late(id)?;
+                if asked {
+                    self.ask(&Request::Abandon { id });
+                }
                 Some(purpose.input(Err("no answer in time".to_owned())))
             }
         }
@@ -320,7 +320,7 @@ impl Task {
                     Exit { message, .. } if !message.is_empty() => Err(message),
                     Exit { code, .. } => Err(format!("the command ended with exit code {code}")),
                 };
-                Some(self.programs.remove(&id)?.input(result))
+                Some(self.programs.ended(id)?.input(result))
             }
         }
     }
@@ -355,10 +355,9 @@ impl Task {
         self.news.send_replace(News { state: Some(self.state.clone()), object: self.object.clone() });
     }
 
-    fn ask(&self, request: &Request) {
-        if let Some(client) = &self.client {
-            client.send(request);
-        }
+    /// Asks the parent for something; false if it will not hear of it.
+    fn ask(&self, request: &Request) -> bool {
+        self.client.as_ref().is_some_and(|client| client.send(request))
     }
 
     /// Does one effect; returns what followed at once.
