@@ -212,9 +212,11 @@ mod tests {
             let mut hello = serde_json::to_vec(&Report::Hello { containers: Vec::new() }).expect("JSON");
             hello.push(b'\n');
             agent.write_all(&hello).await.expect("the agent hears");
+            // Open until the agent has written too.
+            agent
         };
         let (inbox, _messages) = mpsc::channel(1);
-        let (client, ()) = tokio::join!(Client::await_new(dir.path(), 1, &inbox), parent);
+        let (client, _agent) = tokio::join!(Client::await_new(dir.path(), 1, &inbox), parent);
         client.expect("a connection");
     }
 
