@@ -36,7 +36,7 @@ pub use plan::{
 pub use probe::Watch;
 pub use state::{ContainerState, Ended, Exit, Now, PodState, Running, Sandbox, Stage, Stopping};
 pub use status::{Place, difference, refused_status, status};
-pub use step::{Effect, Found, Input, Notice, next_wake, step};
+pub use step::{Effect, Found, Input, Notice, UNANSWERED, deadline, next_wake, step};
 
 #[cfg(test)]
 mod tests;

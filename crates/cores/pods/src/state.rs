@@ -17,6 +17,9 @@ pub struct PodState {
     pub seen: Timestamp,
     /// Its addresses, once it has some; they stay its own until it is gone.
     pub addresses: Vec<IpAddr>,
+    /// It runs elsewhere, at these addresses, whatever its annotation says meanwhile.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// Whether there is something that containers can be started in.
     pub sandbox: Sandbox,
     /// In the order of the plan.
@@ -97,7 +100,7 @@ pub struct Running {
 pub struct Stopping {
     /// What was done last.
     pub stage: Stage,
-    /// When the next stage begins.
+    /// When the next stage begins; after the last, when its end is not waited for any longer in a Pod that is being deleted.
     pub deadline: Timestamp,
 }
 
@@ -167,8 +170,9 @@ impl PodState {
             Mode::Host => Vec::new(),
             Mode::Elsewhere(addresses) => addresses.clone(),
         };
-        let containers = vec![waiting; plan.containers.len()];
-        PodState { seen: now, addresses, sandbox: Sandbox::Absent, containers, deletion: None, trouble: None }
+        let elsewhere = plan.fixed_addresses().is_some();
+        let (containers, sandbox) = (vec![waiting; plan.containers.len()], Sandbox::Absent);
+        PodState { seen: now, addresses, elsewhere, sandbox, containers, deletion: None, trouble: None }
     }
 
     /// A Pod of which nothing is known here but what the API shows, because the machine was started anew, say. What ran

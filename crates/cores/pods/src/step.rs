@@ -22,6 +22,9 @@ use containers::Containers;
 /// Pause before a sandbox that could not be set up is tried again.
 const SET_UP_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
+/// How long a parent process may take to tell that what was killed has ended.
+pub const UNANSWERED: SignedDuration = SignedDuration::from_secs(5);
+
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -171,13 +174,36 @@ pub fn step(
     (state, effects)
 }
 
+/// When a Pod must be gone that is deleted now.
+pub fn deadline(now: Timestamp, grace_s: i64) -> Timestamp {
+    now + SignedDuration::from_secs(grace_s.clamp(0, i64::from(i32::MAX)))
+}
+
 /// When [`Input::Tick`] will next have an effect.
 pub fn next_wake(state: &PodState) -> Option<Timestamp> {
     let retry = match state.sandbox {
         Sandbox::Retry(at) => Some(at),
         _ => None,
     };
-    state.containers.iter().filter_map(|container| next_of(&container.now)).chain(retry).min()
+    let next = state.containers.iter().filter_map(|container| next_of(&container.now));
+    next.chain(retry).chain(unanswered_at(state)).min()
+}
+
+/// When a Pod that is being deleted is ended with its parent process: all that is left in it should have ended by then, and
+/// the parent has not said so.
+fn unanswered_at(state: &PodState) -> Option<Timestamp> {
+    let deletion = state.deletion?;
+    let mut latest = None;
+    for container in &state.containers {
+        let due = match &container.now {
+            Now::Waiting { .. } | Now::Ended(_) => continue,
+            Now::Starting => deletion + UNANSWERED,
+            // Others still have time.
+            Now::Running(running) => running.stopping.filter(|stopping| stopping.stage == Stage::Kill)?.deadline,
+        };
+        latest = latest.max(Some(due));
+    }
+    latest
 }
 
 fn next_of(now: &Now) -> Option<Timestamp> {
@@ -226,6 +252,10 @@ impl Containers<'_> {
         self.set_up();
         for container in 0..self.state.containers.len() {
             self.advance_container(container);
+        }
+        if unanswered_at(self.state).is_some_and(|due| due <= self.now) {
+            // What follows, [`Effect::Remove`], ends the parent process too.
+            self.lose();
         }
         if self.state.has_processes() {
             return;
@@ -282,7 +312,7 @@ impl Containers<'_> {
     }
 
     fn delete(&mut self, grace_s: i64) {
-        let deadline = self.now + SignedDuration::from_secs(grace_s.clamp(0, i64::from(i32::MAX)));
+        let deadline = deadline(self.now, grace_s);
         if self.state.deletion.is_some_and(|before| before <= deadline) {
             return;
         }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::UNANSWERED;
 use crate::probe::Watch;
 use crate::state::{Ended, Now, PodState, Running, Sandbox, Stage, Stopping};
 use crate::{
@@ -42,7 +43,9 @@ impl<'a> Containers<'a> {
                 }
             }
             Now::Running(running) => match running.stopping {
-                Some(stopping) if stopping.deadline <= self.now => self.next_stage(container, stopping.stage),
+                Some(stopping) if stopping.stage < Stage::Kill && stopping.deadline <= self.now => {
+                    self.next_stage(container, stopping.stage);
+                }
                 _ => self.probe(container),
             },
             Now::Starting | Now::Ended(_) => {}
@@ -157,7 +160,9 @@ impl<'a> Containers<'a> {
         running.startup = None;
         running.liveness = None;
         if let Some(stopping) = &mut running.stopping {
-            stopping.deadline = stopping.deadline.min(deadline);
+            if stopping.stage < Stage::Kill {
+                stopping.deadline = stopping.deadline.min(deadline);
+            }
             return;
         }
         let stage = if hook.is_some() && deadline > now { Stage::PreStop } else { Stage::Term };
@@ -190,7 +195,7 @@ impl<'a> Containers<'a> {
                 self.effects.push(Effect::Terminate { container });
             }
             Stage::Term => {
-                stopping.stage = Stage::Kill;
+                *stopping = Stopping { stage: Stage::Kill, deadline: now + UNANSWERED };
                 self.effects.push(Effect::Kill { container });
             }
             Stage::Kill => {}
@@ -245,13 +250,16 @@ impl<'a> Containers<'a> {
             return self.exited(container, exit, finished);
         }
         // What the agent that is gone was doing to end it may not have reached it, or its end was to be told to that agent.
-        let Now::Running(running) = &self.state.containers[container].now else { return };
-        match running.stopping.map(|stopping| stopping.stage) {
-            Some(Stage::PreStop) => self.effects.push(Effect::PreStop { container, attempt }),
-            Some(Stage::Term) => self.effects.push(Effect::Terminate { container }),
-            Some(Stage::Kill) => self.effects.push(Effect::Kill { container }),
-            None => {}
-        }
+        let Some(stopping) = self.running(container).and_then(|running| running.stopping.as_mut()) else { return };
+        let again = match stopping.stage {
+            Stage::PreStop => Effect::PreStop { container, attempt },
+            Stage::Term => Effect::Terminate { container },
+            Stage::Kill => {
+                stopping.deadline = now + UNANSWERED;
+                Effect::Kill { container }
+            }
+        };
+        self.effects.push(again);
     }
 }
 

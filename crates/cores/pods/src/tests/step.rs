@@ -192,13 +192,13 @@ fn a_deleted_pod_gets_its_hook_then_sigterm_then_sigkill() {
     machine.input(Input::Delete { grace_s: 30 });
     machine.second = 15;
     machine.input(Input::HookDone { container: 0, attempt: 0 });
-    machine.until(100, |_, _| true);
+    machine.until(41, |_, _| true);
     machine.exit(137);
-    machine.expect(&["10 PreStop", "15 TERM", "40 KILL", "100 Remove"]);
+    machine.expect(&["10 PreStop", "15 TERM", "40 KILL", "41 Remove"]);
 
     let mut slow_hook = Machine::running(json!({}), hook);
     slow_hook.input(Input::Delete { grace_s: 30 });
-    slow_hook.until(100, |_, _| true);
+    slow_hook.until(36, |_, _| true);
     slow_hook.expect(&["0 PreStop", "30 TERM", "32 KILL"]);
 }
 
@@ -221,8 +221,34 @@ fn a_repeated_deletion_can_only_shorten_the_time() {
     machine.second = 5;
     machine.input(Input::Delete { grace_s: 300 });
     machine.input(Input::Delete { grace_s: 1 });
-    machine.until(50, |_, _| true);
+    machine.until(10, |_, _| true);
     machine.expect(&["0 TERM", "6 KILL"]);
+}
+
+#[test]
+fn a_deleted_pod_whose_parent_does_not_tell_of_its_end_is_removed_with_it() {
+    let mut running = Machine::running(json!({}), json!({"readinessProbe": probe(json!({"periodSeconds": 7}))}));
+    running.input(Input::Delete { grace_s: 3 });
+    running.until(100, |_, _| true);
+    running.expect(&["0 Readiness", "0 TERM", "3 KILL", "7 Readiness", "8 Failed", "8 Remove"]);
+
+    let mut starting = Machine::new(json!({}), json!({}));
+    starting.input(Input::Tick);
+    starting.input(Input::Ready(vec![]));
+    starting.input(Input::Delete { grace_s: 3 });
+    starting.until(100, |_, _| true);
+    starting.expect(&["0 SetUp", "0 Start 0", "8 Failed", "8 Remove"]);
+}
+
+#[test]
+fn a_container_that_is_started_anew_is_waited_for_however_long_its_end_takes() {
+    let liveness = probe(json!({"periodSeconds": 1, "failureThreshold": 1}));
+    let mut machine = Machine::running(json!({"terminationGracePeriodSeconds": 1}), json!({"livenessProbe": liveness}));
+    machine.until(100, |_, _| false);
+    machine.expect(&["0 Liveness", "0 Unhealthy", "0 Killing", "0 TERM", "1 KILL"]);
+    // Once it is to be gone, it is not.
+    machine.input(Input::Delete { grace_s: 30 });
+    machine.expect(&["100 Failed", "100 Remove"]);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The processes of a Pod, from start to exit status.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::Builder;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -152,18 +153,14 @@ impl Children {
         let mut child = spawn(process, Stdio::piped, Stdio::piped)?;
         // Closed when both threads have dropped theirs.
         let (open, written) = mpsc::channel();
-        if let Some(stdout) = child.stdout.take() {
-            let (log, open) = (log.clone(), open.clone());
-            std::thread::spawn(move || {
-                log::copy(stdout, "stdout", &log);
-                drop(open);
-            });
-        }
-        if let Some(stderr) = child.stderr.take() {
-            std::thread::spawn(move || {
-                log::copy(stderr, "stderr", &log);
-                drop(open);
-            });
+        let copying = child.stdout.take().map_or(Ok(()), |stdout| copy_apart(stdout, "stdout", &log, open.clone()));
+        let copying = copying
+            .and_then(|()| child.stderr.take().map_or(Ok(()), |stderr| copy_apart(stderr, "stderr", &log, open)));
+        if let Err(error) = copying {
+            // Nobody would read what it writes. It is in no table: it is reaped as an orphan.
+            let _ = detached::signal_group(child.id(), libc_signal::KILL);
+            self.shared.forked.notify_one();
+            return Err(error);
         }
         Ok((child, written))
     }
@@ -175,7 +172,7 @@ impl Children {
             let mut table = self.table();
             while let Some(ended) = detached::reap() {
                 if let Some((report, written)) = table.ended(ended) {
-                    self.tell_when_written(report, written);
+                    self.tell_when_written(&mut table, report, written);
                 }
             }
             if !has_children && !table.has_processes() {
@@ -184,13 +181,17 @@ impl Children {
         }
     }
 
-    /// Tells of a container's end when its log is whole; whoever reads the log then finds all of it.
-    fn tell_when_written(&self, report: Report, written: Written) {
-        let children = self.clone();
-        std::thread::spawn(move || {
+    /// Tells of a container's end when its log is whole; whoever reads the log then finds all of it. Where the Pod may start
+    /// no thread to wait for that, it is told at once.
+    fn tell_when_written(&self, table: &mut Table, report: Report, written: Written) {
+        let (children, late) = (self.clone(), report.clone());
+        let waiting = Builder::new().spawn(move || {
             let _ = written.recv_timeout(LAST_LINES);
-            children.table().tell(&report);
+            children.table().tell(&late);
         });
+        if waiting.is_err() {
+            table.tell(&report);
+        }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -229,6 +230,21 @@ impl Table {
             self.agent = None;
         }
     }
+}
+
+/// Copies a container's output to its log, in a thread of its own. A Pod at its process limit gets none.
+fn copy_apart(
+    from: impl Read + Send + 'static,
+    stream: &'static str,
+    log: &Arc<Mutex<Log>>,
+    open: mpsc::Sender<()>,
+) -> io::Result<()> {
+    let log = log.clone();
+    let copying = Builder::new().spawn(move || {
+        log::copy(from, stream, &log);
+        drop(open);
+    });
+    copying.map(drop)
 }
 
 /// Why a program was not started, for people.

@@ -13,6 +13,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::detached::{self, PrivateFiles};
@@ -24,6 +25,9 @@ use protocol::{Report, Request, SETUP, SOCKET, Setup};
 
 /// How long an agent may take to read; after that it is taken for dead.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause before something is tried again for which the Pod has no room.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a parent cannot be one.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +79,10 @@ pub fn pod_parent(dir: &Path) -> Result<Infallible, ParentError> {
         match listener.accept() {
             Ok((agent, _)) => {
                 connections += 1;
-                let (children, number) = (children.clone(), connections);
-                std::thread::spawn(move || serve(&agent, number, &children));
+                serve_apart(agent, connections, &children);
             }
             // Out of descriptors, say: the Pod must live on.
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            Err(_) => std::thread::sleep(AGAIN),
         }
     }
 }
@@ -93,6 +96,19 @@ fn open(dir: &Path, setup: &Setup) -> io::Result<(UnixListener, File)> {
     let listener = UnixListener::bind(dir.join(SOCKET))?;
     fs::create_dir_all(&setup.log_dir)?;
     Ok((listener, File::open(&setup.log_dir)?))
+}
+
+/// Serves an agent in a thread of its own. One that cannot be started yet, in a Pod at its process limit, is tried again: an
+/// agent that finds its connection closed takes the Pod for lost.
+fn serve_apart(agent: UnixStream, number: u64, children: &Children) {
+    let agent = Arc::new(agent);
+    loop {
+        let (agent, children) = (agent.clone(), children.clone());
+        if std::thread::Builder::new().spawn(move || serve(&agent, number, &children)).is_ok() {
+            return;
+        }
+        std::thread::sleep(AGAIN);
+    }
 }
 
 /// Does what an agent asks for until it goes. Connections are numbered as they came.

@@ -142,16 +142,18 @@ impl Client {
         Ok((Client { out, number }, containers))
     }
 
-    /// Asks for something, without waiting. A parent that is gone shows by [`Message::Lost`]. One that has not read for long
-    /// is asked for no further programs: whoever waits for one gives up at the end of its time.
-    pub(super) fn send(&self, request: &Request) {
-        let is_program = matches!(request, Request::Run { .. } | Request::Abandon { .. });
-        if is_program && self.out.capacity() <= QUEUE / 2 {
-            return;
+    /// Asks for something, without waiting; false if the parent will not hear of it. One that is gone shows by
+    /// [`Message::Lost`]. One that has not read for long is asked for no further programs: whoever waits for one gives up at
+    /// the end of its time. What was asked for can always be abandoned.
+    pub(super) fn send(&self, request: &Request) -> bool {
+        if matches!(request, Request::Run { .. }) && self.out.capacity() <= QUEUE / 2 {
+            return false;
         }
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.out.try_send(line(request)) {
+        let sent = self.out.try_send(line(request));
+        if let Err(mpsc::error::TrySendError::Full(_)) = sent {
             tracing::error!(?request, "a Pod's parent process does not read; a request to it is lost");
         }
+        sent.is_ok()
     }
 }
 
@@ -196,6 +198,7 @@ mod tests {
     use tokio::net::UnixSocket;
 
     use super::*;
+    use crate::parent::protocol::Process;
 
     #[tokio::test]
     async fn a_socket_at_which_nobody_listens_yet_is_waited_for() {
@@ -209,9 +212,11 @@ mod tests {
             let mut hello = serde_json::to_vec(&Report::Hello { containers: Vec::new() }).expect("JSON");
             hello.push(b'\n');
             agent.write_all(&hello).await.expect("the agent hears");
+            // Open until the agent has written too.
+            agent
         };
         let (inbox, _messages) = mpsc::channel(1);
-        let (client, ()) = tokio::join!(Client::await_new(dir.path(), 1, &inbox), parent);
+        let (client, _agent) = tokio::join!(Client::await_new(dir.path(), 1, &inbox), parent);
         client.expect("a connection");
     }
 
@@ -227,9 +232,9 @@ mod tests {
         };
         let (adopted, _deaf) = tokio::join!(Client::adopt(dir.path(), 1, &inbox), parent);
         let (client, _) = adopted.expect("a connection");
-        for id in 0..100_000 {
-            client.send(&Request::Abandon { id });
-        }
+        let run = |id| client.send(&Request::Run { id, process: Process::default() });
+        let refused = (0..100_000).find(|id| !run(*id)).expect("some end");
         assert!(client.out.capacity() >= QUEUE / 2, "there is room for what is not a program");
+        assert!(client.send(&Request::Abandon { id: refused - 1 }), "the last one that was taken can be abandoned");
     }
 }

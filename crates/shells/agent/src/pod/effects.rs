@@ -39,6 +39,15 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether both are for the same probe, of whatever attempt. A hook is never run twice in one.
+    pub(super) fn is_same_probe(self, other: Purpose) -> bool {
+        matches!(
+            (self, other),
+            (Purpose::Probe { container, kind, .. }, Purpose::Probe { container: its, kind: its_kind, .. })
+                if container == its && kind == its_kind
+        )
+    }
+
     /// What its end means.
     pub(super) fn input(self, result: Result<(), String>) -> Input {
         match self {
@@ -152,11 +161,11 @@ impl Task {
 
     /// Runs a program in the Pod; its end, or the end of its time, comes as a message.
     async fn run_program(&mut self, container: usize, command: &[String], purpose: Purpose, time: Duration) {
-        self.programs_begun += 1;
-        let id = self.programs_begun;
-        self.programs.insert(id, purpose);
+        let (id, ask) = self.programs.begin(purpose);
         let process = self.process(&self.plan().containers[container], command);
-        self.ask(&Request::Run { id, process });
+        if ask && self.ask(&Request::Run { id, process }) {
+            self.programs.asked(id, purpose);
+        }
         let inbox = self.inbox.clone();
         self.background.spawn(async move {
             tokio::time::sleep(time).await;

@@ -31,11 +31,6 @@ impl Files {
         Files { dir: config.run_dir.join(&plan.uid), logs }
     }
 
-    /// The state that the last agent left.
-    pub(super) fn state(&self) -> Option<PodState> {
-        read_state(&self.dir)
-    }
-
     /// Keeps the state, whole or not at all.
     pub(super) fn keep(&self, state: &PodState) -> io::Result<()> {
         self.write(STATE, &serde_json::to_vec(state)?)

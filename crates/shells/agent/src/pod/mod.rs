@@ -8,10 +8,11 @@ mod files;
 mod grpc;
 mod object;
 mod probes;
+mod programs;
 mod publish;
 mod tls;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ use tokio::task::JoinSet;
 use crate::driver::Shared;
 use crate::parent::protocol::{Report, Request};
 use client::Client;
-use effects::Purpose;
 use files::Files;
+use programs::Programs;
 use publish::News;
 
 pub(crate) use object::PodObject;
@@ -61,10 +62,11 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Runs a Pod until it is gone.
 pub(crate) async fn run(shared: Arc<Shared>, told: watch::Receiver<Told>) {
     let object = told.borrow().object.clone();
-    match pods::plan(&object.whole, &shared.means) {
+    let kept = files::read_state(&shared.config.run_dir.join(&object.metadata.uid));
+    match address::plan(&object.whole, kept.as_ref(), &shared.means) {
         Ok(plan) => {
             let (inbox, messages) = mpsc::channel(QUEUE);
-            Task::new(shared, plan, object, told, inbox).run(messages).await;
+            Task::new(shared, plan, kept, object, told, inbox).run(messages).await;
         }
         Err(refusal) => refused(shared, refusal, object, told).await,
     }
@@ -129,6 +131,11 @@ async fn refused(shared: Arc<Shared>, refusal: Refusal, mut object: Arc<PodObjec
     }
 }
 
+/// How long it is until then.
+fn pause_until(due: Timestamp) -> std::time::Duration {
+    due.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+}
+
 fn subject(object: &PodObject) -> Subject {
     let metadata = &object.metadata;
     Subject {
@@ -172,9 +179,7 @@ struct Task {
     client: Option<Client>,
     /// Counts connections.
     connections: u64,
-    /// Programs run beside the containers, by number.
-    programs: HashMap<u64, Purpose>,
-    programs_begun: u64,
+    programs: Programs,
     news: watch::Sender<News>,
     /// Why the address that the object names is not followed, as last told.
     address_refused: Option<String>,
@@ -186,16 +191,18 @@ impl Task {
     fn new(
         shared: Arc<Shared>,
         plan: PodPlan,
+        kept: Option<PodState>,
         object: Arc<PodObject>,
         told: watch::Receiver<Told>,
         inbox: mpsc::Sender<Message>,
     ) -> Task {
         let files = Files::of(&shared.config, &plan);
         let now = Timestamp::now();
-        let kept = files.state().filter(|state| state.containers.len() == plan.containers.len());
+        let kept = kept.filter(|state| state.containers.len() == plan.containers.len());
         let mut state = kept.unwrap_or_else(|| PodState::recalled(&plan, &object.whole["status"], now));
         if let Some(addresses) = plan.fixed_addresses() {
             state.addresses = addresses.to_vec();
+            state.elsewhere = true;
         }
         let plan = Arc::new(Ok(plan));
         let (news, published) = watch::channel(News { state: Some(state.clone()), object: object.clone() });
@@ -211,8 +218,7 @@ impl Task {
             inbox,
             client: None,
             connections: 0,
-            programs: HashMap::new(),
-            programs_begun: 0,
+            programs: Programs::default(),
             news,
             address_refused: None,
             background,
@@ -224,18 +230,21 @@ impl Task {
     }
 
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        self.follow_address();
         let first = self.adopt().await;
-        let deletion = self.deletion();
-        // A Pod that is being deleted is not set up first.
-        let inputs = if first == Input::Tick { [deletion, Some(first)] } else { [Some(first), deletion] };
+        let inputs = match (first, self.deletion()) {
+            (adopted @ Input::Adopted(_), deletion) => [Some(adopted), deletion],
+            // A Pod that is being deleted is not set up first. What is lost needs no time, and no hook can run in it.
+            (Input::Lost, Some(_)) => [Some(Input::Delete { grace_s: 0 }), Some(Input::Lost)],
+            (first, deletion) => [deletion, Some(first)],
+        };
         for input in inputs.into_iter().flatten() {
             if self.state.sandbox != Sandbox::Removed {
                 self.take(input).await;
             }
         }
         while self.state.sandbox != Sandbox::Removed {
-            let due = next_wake(&self.state).map(|due| due.duration_since(Timestamp::now()));
-            let pause = due.map_or(std::time::Duration::MAX, |due| due.try_into().unwrap_or_default());
+            let pause = next_wake(&self.state).map_or(std::time::Duration::MAX, pause_until);
             let input = tokio::select! {
                 changed = self.told.changed() => match changed {
                     Ok(()) => self.heed(),
@@ -260,10 +269,12 @@ impl Task {
         self.deletion()
     }
 
-    /// Whether the Pod is to go. What runs of one that was removed by force gets its usual time.
+    /// Whether the Pod is to go. What runs of one that was removed by force gets its usual time at most: a longer one that an
+    /// earlier deletion gave it is no longer shown anywhere.
     fn deletion(&self) -> Option<Input> {
         let usual = self.told.borrow().gone.then(|| self.plan().grace_s);
-        self.object.deletion_grace_s().or(usual).map(|grace_s| Input::Delete { grace_s })
+        let grace_s = self.object.deletion_grace_s().into_iter().chain(usual).min()?;
+        Some(Input::Delete { grace_s })
     }
 
     /// A container's place in the plan.
@@ -282,13 +293,15 @@ impl Task {
             Message::Report(_, report) => self.report(report),
             Message::Lost(_) => {
                 self.client = None;
-                self.programs.clear();
+                self.programs.lost();
                 Some(Input::Lost)
             }
             Message::Done(input) => Some(input),
             Message::Late(id) => {
-                let purpose = self.programs.remove(&id)?;
-                self.ask(&Request::Abandon { id });
+                let (purpose, asked) = self.programs.late(id)?;
+                if asked {
+                    self.ask(&Request::Abandon { id });
+                }
                 Some(purpose.input(Err("no answer in time".to_owned())))
             }
         }
@@ -307,7 +320,7 @@ impl Task {
                     Exit { message, .. } if !message.is_empty() => Err(message),
                     Exit { code, .. } => Err(format!("the command ended with exit code {code}")),
                 };
-                Some(self.programs.remove(&id)?.input(result))
+                Some(self.programs.ended(id)?.input(result))
             }
         }
     }
@@ -320,11 +333,7 @@ impl Task {
                 step(self.plan(), &self.shared.config.backoff, self.state.clone(), input, Timestamp::now());
             if state != self.state {
                 self.state = state;
-                if self.state.sandbox != Sandbox::Removed
-                    && let Err(error) = self.files.keep(&self.state)
-                {
-                    tracing::error!(%error, dir = %self.files.dir.display(), "a Pod's state was not kept");
-                }
+                self.keep();
                 self.publish();
             }
             for effect in effects {
@@ -333,14 +342,22 @@ impl Task {
         }
     }
 
+    /// Keeps the state for the next agent.
+    fn keep(&self) {
+        if self.state.sandbox != Sandbox::Removed
+            && let Err(error) = self.files.keep(&self.state)
+        {
+            tracing::error!(%error, dir = %self.files.dir.display(), "a Pod's state was not kept");
+        }
+    }
+
     fn publish(&self) {
         self.news.send_replace(News { state: Some(self.state.clone()), object: self.object.clone() });
     }
 
-    fn ask(&self, request: &Request) {
-        if let Some(client) = &self.client {
-            client.send(request);
-        }
+    /// Asks the parent for something; false if it will not hear of it.
+    fn ask(&self, request: &Request) -> bool {
+        self.client.as_ref().is_some_and(|client| client.send(request))
     }
 
     /// Does one effect; returns what followed at once.

@@ -37,7 +37,7 @@ fn a_status_with_other_addresses_than_the_pods_and_the_nodes_is_written_anew() {
 fn a_pod_that_runs_elsewhere_is_followed_to_another_address_and_a_wrong_one_is_told() {
     lab::test(|| {
         let world = World::new("followed");
-        let _agent = world.agent();
+        let mut agent = world.agent();
         let move_to = |address: Value| {
             let annotations = json!({"metadata": {"annotations": {"maitred.dev/address": address}}});
             let path = "/api/v1/namespaces/default/pods/vm";
@@ -55,9 +55,18 @@ fn a_pod_that_runs_elsewhere_is_followed_to_another_address_and_a_wrong_one_is_t
             let told = events.iter().find(|event| event.contains(why)).expect("it was told");
             assert!(told.starts_with("AddressNotFollowed: "), "{told}");
             assert!(told.ends_with("it is taken to be at 198.51.100.2"), "{told}");
+            // The next agent goes on from there.
+            drop(agent);
+            agent = world.agent();
+            world.create_pod("later", sleeper());
+            world.await_pod("later", "ready", |pod| world::condition(pod, "Ready") == "True");
+            world.delete_pod("later", json!({"gracePeriodSeconds": 0}));
+            world.await_gone("later");
+            let pod = world.pod("vm").expect("it is there");
+            assert_eq!(pod["status"]["podIPs"], json!([{"ip": "198.51.100.2"}]), "{why}");
+            assert_eq!(world::condition(&pod, "Ready"), "True", "{why}");
+            assert_eq!(world.find_parent_pid("vm"), None, "it does not run here");
         }
-        let pod = world.pod("vm").expect("it is there");
-        assert_eq!(pod["status"]["podIPs"], json!([{"ip": "198.51.100.2"}]));
         move_to(json!("198.51.100.3,fd00::3"));
         let both = json!([{"ip": "198.51.100.3"}, {"ip": "fd00::3"}]);
         world.await_pod("vm", "followed again", |pod| pod["status"]["podIPs"] == both);

@@ -156,6 +156,28 @@ fn a_deleted_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
 }
 
 #[test]
+fn a_terminating_pod_that_is_removed_by_force_gets_its_usual_time_at_most() {
+    lab::test(|| {
+        let world = World::new("forced");
+        let _agent = world.agent();
+        let script = "trap '' TERM; echo up; while :; do sleep 0.1; done";
+        world.create_pod(
+            "deaf",
+            json!({"terminationGracePeriodSeconds": 2, "containers": [{
+                "name": "main", "image": "host", "command": ["sh", "-c", script],
+            }]}),
+        );
+        world.await_log("deaf", "main", 0, "up");
+        world.delete_pod("deaf", json!({"gracePeriodSeconds": 600}));
+        // The agent has seen that; the process ignores it.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        world.delete_pod("deaf", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("deaf");
+        world.assert_nothing_left();
+    });
+}
+
+#[test]
 fn a_pod_with_an_image_is_pending_with_an_event_and_can_be_deleted() {
     lab::test(|| {
         let world = World::new("refused");

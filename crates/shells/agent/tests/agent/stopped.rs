@@ -106,3 +106,29 @@ fn a_parent_that_does_not_answer_is_killed_before_another_takes_its_place() {
         world.assert_nothing_left();
     });
 }
+
+#[test]
+fn a_pod_whose_parent_does_not_answer_can_be_deleted() {
+    lab::test(|| {
+        let world = World::new("unanswered");
+        let agent = world.agent();
+        for (name, grace_s) in [("left", 600), ("asked", 1), ("forced", 1)] {
+            let mut spec = sleeper();
+            spec["terminationGracePeriodSeconds"] = grace_s.into();
+            world.create_pod(name, spec);
+            world.await_pod(name, "ready", |pod| world::condition(pod, "Ready") == "True");
+            kernel::process::signal(world.parent_pid(name), SIGSTOP).expect("it is stopped");
+        }
+        // Of the agent that has asked before.
+        world.delete_pod("left", json!({"gracePeriodSeconds": 1}));
+        world.await_gone("left");
+        drop(agent);
+        // And of one that has not heard from it yet.
+        let _agent = world.agent();
+        world.delete_pod("asked", json!({}));
+        world.delete_pod("forced", json!({"gracePeriodSeconds": 0}));
+        world.await_gone("asked");
+        world.await_gone("forced");
+        world.assert_nothing_left();
+    });
+}
