@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::{AgentError, pods};
 
 const LOCK: &str = "lock";
 const OWNER: &str = "owner.json";
+/// How long a predecessor may take to be gone: what it was about to start holds its lock until that has begun.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The files that say whose a run directory is; they mean nothing where there are no Pods and no agent.
 pub fn claim_files(run_dir: &Path) -> [PathBuf; 2] {
@@ -35,14 +38,20 @@ pub(crate) struct Owner {
 }
 
 impl Claim {
-    /// Takes a directory.
+    /// Takes a directory; waits for a second at most.
     pub(crate) fn take(dir: &Path) -> Result<Claim, AgentError> {
         let path = dir.join(LOCK);
         let lock = File::create(&path).map_err(|source| AgentError::Directory { path: path.clone(), source })?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Claim { dir: dir.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(AgentError::Taken { dir: dir.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => Err(AgentError::Directory { path, source }),
+        let begun = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Claim { dir: dir.to_owned(), _lock: lock }),
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(AgentError::Taken { dir: dir.to_owned() }),
+                Err(fs::TryLockError::Error(source)) => return Err(AgentError::Directory { path, source }),
+            }
         }
     }
 

@@ -47,6 +47,7 @@ fn run_inside(name: &str) -> Result<bool, NamespaceError> {
         let text = String::from_utf8_lossy(text);
         said_by_the_test(name, &text).for_each(|line| println!("{line}"));
     }
+    println!("{name} ran inside user namespaces");
     Ok(ended.status.success())
 }
 

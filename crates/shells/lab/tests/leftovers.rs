@@ -153,6 +153,6 @@ fn an_ordinary_user_has_a_lab_too() {
     let text = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
     eprintln!("{text}");
     assert!(output.status.success());
-    // Either it ran, once outside and once inside the user namespaces, or it said why not.
-    assert!(text.matches("1 passed").count() == 2 || text.contains("SKIP:"));
+    // Either it ran inside user namespaces, or it said why not.
+    assert!(text.contains(" ran inside user namespaces") || text.contains("SKIP:"));
 }
