@@ -1,6 +1,7 @@
 //! The demonstration is the acceptance test: every check of it holds.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -23,4 +24,26 @@ fn every_check_of_the_demo_holds() {
     assert!(untimed.is_empty(), "each check says how long its write took to arrive: {untimed:?}");
     assert!(output.status.success());
     assert!(said["elapsed_ms"].as_f64().is_some());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing_behind() {
+    if let Err(reason) = kernel::process::can_make_namespaces() {
+        println!("SKIP: the demo was not interrupted: {reason}");
+        return;
+    }
+    let place = tempfile::tempdir().expect("a directory");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_maitred"));
+    demo.arg("demo").env("TMPDIR", place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().expect("it runs");
+    let mut lines = BufReader::new(demo.stdout.take().expect("it is piped")).lines();
+    assert!(lines.any(|line| line.expect("text").contains("clusterip-balancing")), "the first check is done");
+    assert!(place.path().read_dir().expect("a directory").next().is_some(), "it keeps its data there");
+    kernel::process::signal(demo.id(), 2).expect("it runs");
+    let ended = demo.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    let left: Vec<_> = place.path().read_dir().expect("a directory").flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -10,7 +10,8 @@ const INTERRUPTED: i32 = 130;
 pub(super) fn remove_when_interrupted(directory: PathBuf) {
     let body = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime needs only an epoll descriptor").block_on(crate::stop_signal());
+        // Signals are listened for inside the runtime.
+        runtime.expect("a runtime needs only an epoll descriptor").block_on(async { crate::stop_signal().await });
         // The programs of the lab still write to it, until they end with this process.
         for _ in 0..10 {
             match std::fs::remove_dir_all(&directory) {
