@@ -110,7 +110,7 @@ pub(crate) struct Status {
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeOptions {
     /// The node's name [default: the host's]
-    #[arg(long, value_name = "NAME", value_parser = names::node_name)]
+    #[arg(long, value_name = "NAME", value_parser = names::own_node_name)]
     pub(crate) node_name: Option<String>,
     /// Where others reach the node, at most one address per family, the primary family first [default: the machine's]
     #[arg(long, value_name = "IP", value_delimiter = ',')]

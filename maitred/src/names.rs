@@ -4,19 +4,25 @@
 const RULE: &str = "lower-case letters, digits and '-' in parts separated by '.', each of which begins and ends with a \
                     letter or a digit";
 
-/// The longest value of a label: a node's name is that of its label `kubernetes.io/hostname`, too.
+/// The longest value of a label: the name of a node that we make is that of its label `kubernetes.io/hostname`, too.
 const LABEL_LEN_MAX: usize = 63;
 
 /// A node's name; upper case is lowered, as the kubelet does.
 pub(crate) fn node_name(text: &str) -> Result<String, String> {
     let name = text.trim().to_lowercase();
-    if !is_subdomain(&name) {
-        return Err(format!("{text:?} is no name for a node: write {RULE}, such as node-1"));
+    match is_subdomain(&name) {
+        true => Ok(name),
+        false => Err(format!("{text:?} is no name for a node: write {RULE}, such as node-1")),
     }
-    if name.len() > LABEL_LEN_MAX {
-        return Err(format!("{text:?} is too long for a node's name: write {LABEL_LEN_MAX} characters at most"));
+}
+
+/// The name of a node that this agent makes.
+pub(crate) fn own_node_name(text: &str) -> Result<String, String> {
+    let name = node_name(text)?;
+    match name.len() <= LABEL_LEN_MAX {
+        true => Ok(name),
+        false => Err(format!("{text:?} is too long for a node's name: write {LABEL_LEN_MAX} characters at most")),
     }
-    Ok(name)
 }
 
 /// A cluster's domain, without a dot at its end.
@@ -56,11 +62,22 @@ mod tests {
             ("", None),
             ("(none)", None),
             ("ä", None),
-            (&"a".repeat(63), Some(&*"a".repeat(63))),
-            (&"a".repeat(64), None),
+            (&"a".repeat(253), Some(&*"a".repeat(253))),
             (&"a".repeat(254), None),
         ] {
             assert_eq!(node_name(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_node_that_we_make_is_a_labels_value_too() {
+        for (text, expected) in [
+            ("Node-1.Example", Some("node-1.example")),
+            ("my_host", None),
+            (&"a".repeat(63), Some(&*"a".repeat(63))),
+            (&"a".repeat(64), None),
+        ] {
+            assert_eq!(own_node_name(text).ok().as_deref(), expected, "{text}");
         }
     }
 

@@ -149,7 +149,7 @@ fn host_name(text: &str) -> anyhow::Result<String> {
     if name.is_empty() || name == "(none)" {
         bail!("this machine has no host name: name the node by --node-name");
     }
-    let named = crate::names::node_name(name).map_err(anyhow::Error::msg);
+    let named = crate::names::own_node_name(name).map_err(anyhow::Error::msg);
     named.context("the host's name cannot be the node's: name the node by --node-name")
 }
 

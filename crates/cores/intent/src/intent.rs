@@ -223,11 +223,11 @@ impl Intent {
     }
 
     pub(crate) fn side(&self, family: Family) -> &Side {
-        &self.sides[index(family)]
+        &self.sides[family.index()]
     }
 
     fn side_mut(&mut self, family: Family) -> &mut Side {
-        &mut self.sides[index(family)]
+        &mut self.sides[family.index()]
     }
 }
 
@@ -241,12 +241,5 @@ impl Known {
     /// In the order of their names.
     fn slices(&self) -> impl Iterator<Item = &EndpointSlice> {
         self.slices.values().map(Arc::as_ref)
-    }
-}
-
-fn index(family: Family) -> usize {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
     }
 }

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! The endpoint controllers write most, and each Service by itself: they are [`runloop::Queue`]s, whose keys are
-//! Services, one for EndpointSlices and one for Endpoints. Every other loop is one [`runloop::run`]: it is woken by the changes that can matter to it, by the time that its last plan asked for, and by a slow period.
-//! It holds no copy of the state besides the caches, except where it must remember what it wrote until the caches show
-//! it. A write that the server refuses because it knows better (404, 409) is no failure: the caches are behind.
+//! Services, one for EndpointSlices and one for Endpoints. Every other loop is one [`runloop::run`]: it is woken by the
+//! changes that can matter to it, by the time that its last plan asked for, and by a slow period. It holds no copy of the
+//! state besides the caches, except where it must remember what it wrote until the caches show it. A write that the server
+//! refuses because it knows better (404, 409) is no failure: the caches are behind.
 
 mod addresses;
 mod cache;

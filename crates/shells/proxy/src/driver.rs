@@ -196,8 +196,8 @@ impl Driver {
 
     fn looked(&mut self, answer: Answer) {
         match answer {
-            Answer::Listed(family, listed) => self.sides[index(family)].looked(&self.intent, listed, &mut self.flows),
-            Answer::NotForgotten(family, error) => self.sides[index(family)].not_forgotten(&error),
+            Answer::Listed(family, listed) => self.sides[family.index()].looked(&self.intent, listed, &mut self.flows),
+            Answer::NotForgotten(family, error) => self.sides[family.index()].not_forgotten(&error),
         }
         let lists = self.flows.lists();
         self.shown.send_if_modified(|progress| std::mem::replace(&mut progress.flow_lists, lists) != lists);
@@ -213,11 +213,6 @@ impl Driver {
         self.problems.send_replace(of_objects.chain(unserved).collect());
         self.tell_at = None;
     }
-}
-
-/// Where a family's side is.
-fn index(family: Family) -> usize {
-    usize::from(family == Family::V6)
 }
 
 /// All addresses of the host's interfaces.

@@ -81,7 +81,7 @@ impl Nftables {
         let read = self.socket.dump_all(&nft::requests(family));
         let (generation, dumps) = read.map_err(|source| failed("read the table `maitred`", source))?;
         let image = nft::observe(family, &dumps);
-        let table = &mut self.tables[index(family)];
+        let table = &mut self.tables[family.index()];
         table.read_at = Some(generation);
         let outgrown = table.outgrown && *image.state() == State::Ours;
         Ok(table.image.insert(if outgrown { Image::outgrown(family) } else { image }))
@@ -90,9 +90,9 @@ impl Nftables {
     /// Carries out a change of a table that has been read.
     fn write(&mut self, family: Family, change: &Change) -> Result<Applied, Refusal> {
         const READ: &str = "a table is read before it is written";
-        let plan = nft::plan(change, self.tables[index(family)].image.as_ref().expect(READ));
+        let plan = nft::plan(change, self.tables[family.index()].image.as_ref().expect(READ));
         let applied = self.send(&plan)?;
-        self.tables[index(family)].image.as_mut().expect(READ).apply(&plan);
+        self.tables[family.index()].image.as_mut().expect(READ).apply(&plan);
         Ok(Applied { unserved: unserved(&plan), ..applied })
     }
 
@@ -100,14 +100,14 @@ impl Nftables {
         if plan.is_empty() {
             return Ok(Applied::default());
         }
-        let generation = self.tables[index(plan.family())].read_at.take();
+        let generation = self.tables[plan.family().index()].read_at.take();
         let batches = nft::encode(&[plan], &Options { bytes_max: self.bytes_max, generation });
         #[cfg(test)]
         let batches = tests::spoiled(batches, self.spoil);
         for (sent, batch) in batches.iter().enumerate() {
             if let Err(source) = self.socket.send_batch(&batch.bytes) {
                 if sent == 0 {
-                    self.tables[index(plan.family())].read_at = generation;
+                    self.tables[plan.family().index()].read_at = generation;
                 }
                 let step = source.message.and_then(|message| batch.steps.get(message));
                 let step = step.and_then(|(_, step)| plan.step_text(*step));
@@ -129,22 +129,22 @@ impl Dataplane for Nftables {
     }
 
     fn recognize(&mut self, model: &Model) {
-        if let Some(image) = &mut self.tables[index(model.family)].image {
+        if let Some(image) = &mut self.tables[model.family.index()].image {
             image.name_pools(model);
         }
     }
 
     fn apply(&mut self, family: Family, change: &Change) -> Result<Applied, DataplaneError> {
-        if self.tables[index(family)].image.is_none() {
+        if self.tables[family.index()].image.is_none() {
             self.read(family)?;
         }
         // A refusal may also mean that the Image is no longer true, but not right after it was read.
-        let fresh = self.tables[index(family)].read_at.is_some();
+        let fresh = self.tables[family.index()].read_at.is_some();
         let result = match self.write(family, change) {
             Err(refusal) if fresh && refusal.may_be_one_frontends() => self.write_apart(family, change),
             result => result,
         };
-        let table = &mut self.tables[index(family)];
+        let table = &mut self.tables[family.index()];
         match &result {
             Ok(_) => {
                 // Also where nothing was to be written: whoever commits from now on changes nothing of ours.
@@ -176,7 +176,7 @@ impl Dataplane for Nftables {
     fn cleanup(&mut self) -> Result<(), DataplaneError> {
         let removed = Family::ALL.map(|family| {
             let plan = nft::cleanup(self.read(family)?);
-            self.tables[index(family)].image = None;
+            self.tables[family.index()].image = None;
             self.send(&plan).map(drop).map_err(Refusal::into_error)
         });
         removed.into_iter().collect()
@@ -214,10 +214,6 @@ fn unserved(plan: &Plan) -> Vec<Unserved> {
         why: problem.to_string(),
     });
     told.collect()
-}
-
-fn index(family: Family) -> usize {
-    usize::from(family == Family::V6)
 }
 
 fn failed(action: &str, source: impl std::error::Error + Send + Sync + 'static) -> DataplaneError {

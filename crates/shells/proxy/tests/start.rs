@@ -55,7 +55,7 @@ impl Memory {
 
 impl Dataplane for Memory {
     fn observe_family(&mut self, family: Family) -> Result<Model, DataplaneError> {
-        Ok(self.0.lock().expect("no panic").models[usize::from(family == Family::V6)].clone())
+        Ok(self.0.lock().expect("no panic").models[family.index()].clone())
     }
 
     fn recognize(&mut self, _: &Model) {}
@@ -80,7 +80,7 @@ impl Dataplane for Memory {
         let unserved = state.refused.filter(|refused| change.frontends.contains_key(refused));
         let mut change = change.clone();
         change.frontends.retain(|frontend, _| Some(*frontend) != unserved);
-        state.models[usize::from(family == Family::V6)].apply(change);
+        state.models[family.index()].apply(change);
         let why = "frontend 10.96.0.1:443/tcp cannot be programmed: it was told to refuse it".to_owned();
         let unserved = unserved.map(|frontend| Unserved { frontend: Some(frontend), why }).into_iter().collect();
         Ok(Applied { messages: 1, unserved, ..Applied::default() })

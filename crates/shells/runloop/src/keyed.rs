@@ -8,7 +8,8 @@
 //!
 //! Whoever owns a [`Queue`] takes a marked key, plans, and either starts the writes or says that there are none. A key
 //! that is marked while it is under way is taken again afterwards; one that waits out a pause is not taken before its
-//! end. Keys are taken in the order in which they were marked, whatever is marked again and again. Being behind the server and failing are counted apart, since the one is over in a moment and the other is not.
+//! end. Keys are taken in the order in which they were marked, whatever is marked again and again. Being behind the
+//! server and failing are counted apart, since the one is over in a moment and the other is not.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::error::Error;

@@ -46,6 +46,11 @@ impl Family {
     /// Both families.
     pub const ALL: [Family; 2] = [Family::V4, Family::V6];
 
+    /// Where its part of a pair is that has IPv4 first, as [`Family::ALL`] has.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// The family of an address.
     pub fn of(address: IpAddr) -> Family {
         if address.is_ipv4() { Family::V4 } else { Family::V6 }

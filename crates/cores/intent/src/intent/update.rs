@@ -8,7 +8,7 @@ use api::ServicePort;
 use ipnet::IpNet;
 use model::{Change, Destination, Family, Frontend, Outcome, Protocol, Rule};
 
-use super::{Intent, index};
+use super::Intent;
 use crate::addresses::Addresses;
 use crate::candidates::{self, candidates};
 use crate::rules::{Ingredients, port_at, rules};
@@ -63,7 +63,7 @@ impl Intent {
         frontends: &mut BTreeSet<Frontend>,
     ) {
         let Some(known) = self.services.get_mut(key) else { return };
-        let before = std::mem::replace(&mut known.claimed[index(family)], rules.keys().copied().collect());
+        let before = std::mem::replace(&mut known.claimed[family.index()], rules.keys().copied().collect());
         let claims = &mut self.side_mut(family).claims;
         for frontend in before.iter().filter(|frontend| !rules.contains_key(frontend)) {
             claims.remove(*frontend, key);

@@ -3,11 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::world::{self, World};
-
-fn sleeper() -> Value {
-    json!({"containers": [{"name": "main", "image": "host", "command": ["sleep", "600"]}]})
-}
+use crate::world::{self, World, sleeper};
 
 #[test]
 fn a_status_with_other_addresses_than_the_pods_and_the_nodes_is_written_anew() {
@@ -15,7 +11,7 @@ fn a_status_with_other_addresses_than_the_pods_and_the_nodes_is_written_anew() {
         let world = World::new("moved");
         let agent = world.agent();
         world.create_pod("web", sleeper());
-        world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("web");
         drop(agent);
         // As it is after Pods were ended and started again in another order, on a node with another address.
         let others = json!([{"ip": "10.244.7.9"}, {"ip": "fd00:10:244:7::9"}]);
@@ -27,9 +23,7 @@ fn a_status_with_other_addresses_than_the_pods_and_the_nodes_is_written_anew() {
         assert_eq!(pod["status"]["podIPs"], json!([{"ip": "10.244.7.2"}, {"ip": "fd00:10:244:7::2"}]));
         assert_eq!(pod["status"]["hostIP"], "192.0.2.8");
         assert_eq!(pod["status"]["hostIPs"], json!([{"ip": "192.0.2.8"}]));
-        world.delete_pod("web", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("web");
-        world.assert_nothing_left();
+        world.end_last_pod("web");
     });
 }
 
@@ -59,7 +53,7 @@ fn a_pod_that_runs_elsewhere_is_followed_to_another_address_and_a_wrong_one_is_t
             drop(agent);
             agent = world.agent();
             world.create_pod("later", sleeper());
-            world.await_pod("later", "ready", |pod| world::condition(pod, "Ready") == "True");
+            world.await_ready("later");
             world.delete_pod("later", json!({"gracePeriodSeconds": 0}));
             world.await_gone("later");
             let pod = world.pod("vm").expect("it is there");

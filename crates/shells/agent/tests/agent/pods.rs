@@ -15,7 +15,7 @@ fn a_pod_runs_is_ready_and_is_stopped() {
             "env": [{"name": "DIR", "value": world.scratch()}],
             "readinessProbe": {"exec": {"command": ["test", "-e", format!("{}/up", world.scratch())]}, "periodSeconds": 1},
         }]}));
-        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let pod = world.await_ready("web");
         assert_eq!(pod["status"]["phase"], "Running");
         assert_eq!(pod["status"]["podIPs"], json!([{"ip": "10.244.7.2"}, {"ip": "fd00:10:244:7::2"}]));
         assert_eq!(pod["status"]["containerStatuses"][0]["started"], true);
@@ -67,9 +67,7 @@ fn a_pod_that_fails_its_liveness_probe_is_started_again() {
             world.await_pod("sick", "restarted", |pod| pod["status"]["containerStatuses"][0]["restartCount"] == 1);
         assert_eq!(pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["signal"], 15);
         world.await_event("sick", "Killing: Container main failed its liveness probe");
-        world.delete_pod("sick", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("sick");
-        world.assert_nothing_left();
+        world.end_last_pod("sick");
     });
 }
 
@@ -106,7 +104,7 @@ fn a_new_agent_adopts_what_runs_and_hears_how_it_ended_meanwhile() {
                 "name": "main", "image": "host", "command": ["sh", "-c", script],
             }]}),
         );
-        let before = world.await_pod("kept", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let before = world.await_ready("kept");
         let parent = world.parent_pid("kept");
         drop(agent);
 
@@ -142,7 +140,7 @@ fn a_deleted_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
                 "name": "main", "image": "host", "command": ["sh", "-c", script],
             }]}),
         );
-        world.await_pod("stubborn", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("stubborn");
         let begun = std::time::Instant::now();
         world.delete_pod("stubborn", json!({}));
         world.eventually("SIGTERM comes", || std::fs::read_to_string(&file).ok());
@@ -171,9 +169,7 @@ fn a_terminating_pod_that_is_removed_by_force_gets_its_usual_time_at_most() {
         world.delete_pod("deaf", json!({"gracePeriodSeconds": 600}));
         // The agent has seen that; the process ignores it.
         std::thread::sleep(std::time::Duration::from_secs(1));
-        world.delete_pod("deaf", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("deaf");
-        world.assert_nothing_left();
+        world.end_last_pod("deaf");
     });
 }
 
@@ -210,7 +206,7 @@ fn a_pod_is_reached_at_its_address_and_sees_its_own_name_and_resolver() {
         if std::process::Command::new("python3").arg("--version").output().is_err() {
             return eprintln!("SKIP: no python3 to serve HTTP in the Pod");
         }
-        world.await_pod("site", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("site");
         let text = std::fs::read_to_string(&out).expect("what the Pod wrote");
         assert!(text.starts_with("shop\n65534\n") || text.starts_with("shop\n0\n"), "{text}");
         assert!(text.contains("nameserver 10.96.0.10\n"), "{text}");
@@ -232,7 +228,7 @@ fn a_pre_stop_hook_runs_before_sigterm() {
             "name": "main", "image": "host", "command": ["sh", "-c", script],
             "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", format!("sleep 0.3; echo hook >> {file}")]}}},
         }]}));
-        world.await_pod("polite", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("polite");
         world.delete_pod("polite", json!({}));
         world.await_gone("polite");
         assert_eq!(std::fs::read_to_string(&file).expect("both wrote"), "hook\nterm\n");
@@ -278,7 +274,7 @@ fn a_pod_that_runs_elsewhere_is_only_probed() {
                 },
             }]}),
         );
-        let pod = world.await_pod("vm", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let pod = world.await_ready("vm");
         assert_eq!(pod["status"]["podIPs"], json!([{"ip": world::OUTSIDE}]));
         drop(listener);
         world.await_pod("vm", "unready", |pod| world::condition(pod, "Ready") == "False");
@@ -317,7 +313,7 @@ fn a_pod_that_an_agent_left_half_set_up_is_set_up_anew() {
                 "name": "main", "image": "host", "command": ["sleep", "600"],
             }]}),
         );
-        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let pod = world.await_ready("web");
         let parent = world.parent_pid("web");
         drop(agent);
         // As it was when the parent had been started and the agent did not come to keeping its addresses.
@@ -329,14 +325,12 @@ fn a_pod_that_an_agent_left_half_set_up_is_set_up_anew() {
         let _agent = world.agent();
         world
             .eventually("another parent process runs it", || world.find_parent_pid("web").filter(|pid| *pid != parent));
-        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let pod = world.await_ready("web");
         assert_eq!(pod["status"]["podIP"], "10.244.7.2");
         world.eventually("the first parent process has ended", || {
             (!std::path::Path::new(&format!("/proc/{parent}")).exists()).then_some(())
         });
-        world.delete_pod("web", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("web");
-        world.assert_nothing_left();
+        world.end_last_pod("web");
     });
 }
 
@@ -356,7 +350,7 @@ fn a_pod_that_may_not_run_any_more_is_ended() {
                 "name": "main", "image": "host", "command": ["sleep", "600"],
             }]}),
         );
-        world.await_pod("mighty", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("mighty");
         drop(agent);
         let _agent = world.agent_with(rights(false));
         world.await_event("mighty", "start it with --allow-root-pods");

@@ -1,18 +1,14 @@
 //! Pods whose parent process does not answer.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::world::{self, World};
+use crate::world::{self, World, sleeper};
 
 const SIGSTOP: i32 = 19;
 const SIGCONT: i32 = 18;
 /// More than a queue of messages to a Pod would hold.
 const CHANGES: usize = 300;
-
-fn sleeper() -> Value {
-    json!({"containers": [{"name": "main", "image": "host", "command": ["sleep", "600"]}]})
-}
 
 /// Has the API tell of a Pod again and again.
 fn change_often(world: &World, pod: &str) {
@@ -25,7 +21,7 @@ fn change_often(world: &World, pod: &str) {
 
 fn assert_others_start(world: &World) {
     world.create_pod("other", sleeper());
-    world.await_pod("other", "ready", |pod| world::condition(pod, "Ready") == "True");
+    world.await_ready("other");
     world.delete_pod("other", json!({"gracePeriodSeconds": 0}));
     world.await_gone("other");
 }
@@ -36,7 +32,7 @@ fn a_parent_that_does_not_answer_a_new_agent_holds_up_its_own_pod_only() {
         let world = World::new("deaf");
         let agent = world.agent();
         world.create_pod("stuck", sleeper());
-        world.await_pod("stuck", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("stuck");
         let parent = world.parent_pid("stuck");
         drop(agent);
         kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
@@ -65,7 +61,7 @@ fn a_parent_that_stops_reading_holds_up_its_own_pod_only() {
                 "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
             }]}),
         );
-        world.await_pod("stuck", "ready", |pod| world::condition(pod, "Ready") == "True");
+        world.await_ready("stuck");
         let parent = world.parent_pid("stuck");
         kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
         world.await_pod("stuck", "unready", |pod| world::condition(pod, "Ready") == "False");
@@ -75,9 +71,7 @@ fn a_parent_that_stops_reading_holds_up_its_own_pod_only() {
 
         kernel::process::signal(parent, SIGCONT).expect("it goes on");
         world.await_pod("stuck", "ready again", |pod| world::condition(pod, "Ready") == "True");
-        world.delete_pod("stuck", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("stuck");
-        world.assert_nothing_left();
+        world.end_last_pod("stuck");
     });
 }
 
@@ -87,7 +81,7 @@ fn a_parent_that_does_not_answer_is_killed_before_another_takes_its_place() {
         let world = World::new("killed");
         let agent = world.agent();
         world.create_pod("web", sleeper());
-        let pod = world.await_pod("web", "ready", |pod| world::condition(pod, "Ready") == "True");
+        let pod = world.await_ready("web");
         let parent = world.parent_pid("web");
         drop(agent);
         kernel::process::signal(parent, SIGSTOP).expect("it is stopped");
@@ -101,9 +95,7 @@ fn a_parent_that_does_not_answer_is_killed_before_another_takes_its_place() {
         world.eventually("the first one is gone", || {
             (!std::path::Path::new(&format!("/proc/{parent}")).exists()).then_some(())
         });
-        world.delete_pod("web", json!({"gracePeriodSeconds": 0}));
-        world.await_gone("web");
-        world.assert_nothing_left();
+        world.end_last_pod("web");
     });
 }
 
@@ -116,7 +108,7 @@ fn a_pod_whose_parent_does_not_answer_can_be_deleted() {
             let mut spec = sleeper();
             spec["terminationGracePeriodSeconds"] = grace_s.into();
             world.create_pod(name, spec);
-            world.await_pod(name, "ready", |pod| world::condition(pod, "Ready") == "True");
+            world.await_ready(name);
             kernel::process::signal(world.parent_pid(name), SIGSTOP).expect("it is stopped");
         }
         // Of the agent that has asked before.

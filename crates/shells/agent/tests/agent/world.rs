@@ -171,6 +171,10 @@ impl World {
         }
     }
 
+    pub fn await_ready(&self, name: &str) -> Value {
+        self.await_pod(name, "ready", |pod| condition(pod, "Ready") == "True")
+    }
+
     pub fn await_gone(&self, name: &str) {
         self.eventually("the Pod is gone", || self.pod(name).err().filter(|error| error.contains("not found")));
     }
@@ -228,6 +232,13 @@ impl World {
 
     fn dir_of(&self, pod: &Value) -> PathBuf {
         self.dir.path().join("run").join(pod["metadata"]["uid"].as_str().expect("a uid"))
+    }
+
+    /// Ends the only Pod that is left, without grace, and sees that nothing of it stays.
+    pub fn end_last_pod(&self, name: &str) {
+        self.delete_pod(name, json!({"gracePeriodSeconds": 0}));
+        self.await_gone(name);
+        self.assert_nothing_left();
     }
 
     /// Neither processes, nor links, nor files of Pods are left.
@@ -325,6 +336,11 @@ fn processes_with(text: &str) -> Vec<u32> {
         })
     };
     numbers.filter(|pid| *pid != std::process::id() && carries(pid)).collect()
+}
+
+/// A Pod that does nothing, for long.
+pub fn sleeper() -> Value {
+    json!({"containers": [{"name": "main", "image": "host", "command": ["sleep", "600"]}]})
 }
 
 /// The status of one of a Pod's conditions.

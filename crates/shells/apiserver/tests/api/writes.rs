@@ -62,7 +62,6 @@ async fn names_and_namespaces_must_be_those_of_the_path() {
     nowhere.refused(404, "NotFound", "namespaces \"nowhere\" not found");
 }
 
-/// Clients that take the last label or annotation away read none, not an empty map.
 #[tokio::test]
 async fn an_unknown_word_for_field_validation_is_refused_whatever_the_body() {
     let api = Api::start().await;
@@ -116,6 +115,7 @@ async fn many_unknown_fields_make_a_small_answer() {
     assert_eq!((strict.code, told), (400, 100));
 }
 
+/// Clients that take the last label or annotation away read none, not an empty map.
 #[tokio::test]
 async fn empty_maps_and_lists_of_metadata_are_not_kept() {
     let api = Api::start().await;

@@ -159,8 +159,7 @@ impl Controller {
         let replaced = self.world.endpoints.get(&key).is_some_and(|cached| cached.metadata.uid != uid);
         let is_over = match &answer {
             Ok(()) => true,
-            // It names a uid, so 404 is the end of that object.
-            Err(error) => error.code() == Some(404) || error.code() == Some(409) && replaced,
+            Err(error) => error.code() == Some(409) && replaced,
         };
         if is_over && self.world.orphaned.get(&key).is_some_and(|orphan| orphan == uid) {
             self.world.orphaned.remove(&key);
