@@ -10,7 +10,9 @@ use crate::Probe;
 pub struct Watch {
     /// When it is to be tried next.
     pub due: Timestamp,
-    /// An attempt has not been answered yet.
+    /// An attempt has not been answered yet. Nobody answers the attempts of an agent that is gone, so a state that was kept has
+    /// none; the field is still written for older agents, which do not read a state without it.
+    #[serde(skip_deserializing)]
     pub in_flight: bool,
     successes: u32,
     failures: u32,

@@ -239,12 +239,12 @@ impl<'a> Containers<'a> {
     /// Brings a container to what its parent process says of its current attempt.
     pub(super) fn settle(&mut self, container: usize, known: Option<&Found>) {
         let (attempt, now) = (self.state.containers[container].restarts, self.now);
-        match (known, &mut self.state.containers[container].now) {
+        match (known, &self.state.containers[container].now) {
             (None, Now::Starting) => self.state.containers[container].now = Now::Waiting { until: None },
             (None, Now::Running(_)) => return self.exited(container, Exit::unknown(), now),
             (None, Now::Waiting { .. } | Now::Ended(_)) | (_, Now::Ended(_)) => return,
             (Some(found), Now::Starting | Now::Waiting { .. }) => self.started(container, found.started),
-            (Some(_), Now::Running(running)) => running.forget_flights(),
+            (Some(_), Now::Running(_)) => {}
         }
         if let Some((finished, exit)) = known.and_then(|found| found.ended.clone()) {
             return self.exited(container, exit, finished);
@@ -260,14 +260,6 @@ impl<'a> Containers<'a> {
             }
         };
         self.effects.push(again);
-    }
-}
-
-impl Running {
-    fn forget_flights(&mut self) {
-        for watch in [&mut self.startup, &mut self.liveness, &mut self.readiness].into_iter().flatten() {
-            watch.in_flight = false;
-        }
     }
 }
 

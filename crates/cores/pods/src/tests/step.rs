@@ -356,3 +356,19 @@ fn answers_of_an_earlier_attempt_are_not_heard() {
     assert!(!machine.ready());
     assert_eq!(machine.state.containers[0].restarts, 1);
 }
+
+#[test]
+fn a_probe_that_was_under_way_when_an_agent_ended_is_tried_again_by_the_next() {
+    let mut machine = Machine::running(json!({}), json!({"readinessProbe": probe(json!({"periodSeconds": 10}))}));
+    machine.until(0, |_, _| true);
+    machine.second = 10;
+    machine.input(Input::Tick);
+    machine.expect(&["0 Readiness", "10 Readiness"]);
+    // The answer never comes: what the next agent has is what this one kept.
+    let kept = serde_json::to_string(&machine.state).expect("plain data");
+    machine.state = serde_json::from_str(&kept).expect("what was written");
+    machine.unanswered.clear();
+    machine.input(Input::Tick);
+    machine.until(20, |_, second| second < 20);
+    machine.expect(&["20 Readiness", "20 Unhealthy"]);
+}

@@ -284,6 +284,34 @@ fn a_pod_that_runs_elsewhere_is_only_probed() {
 }
 
 #[test]
+fn a_pod_that_runs_elsewhere_is_probed_by_an_agent_after_one_that_died_while_probing() {
+    lab::test(|| {
+        let world = World::new("elsewhere-again");
+        let agent = world.agent();
+        let outside = world.join_outside();
+        let listener = outside.listen();
+        let pod = world.create_pod_with(
+            json!({"name": "vm", "annotations": {"maitred.dev/address": world::OUTSIDE}}),
+            json!({"containers": [{
+                "name": "main", "image": "whatever:1", "readinessProbe": {
+                    "tcpSocket": {"port": world::OUTSIDE_PORT}, "periodSeconds": 1, "failureThreshold": 1,
+                },
+            }]}),
+        );
+        world.await_ready("vm");
+        drop(agent);
+        world.change_state(&pod, |state| {
+            state["containers"][0]["now"]["Running"]["readiness"]["in_flight"] = true.into();
+        });
+        drop(listener);
+        let _agent = world.agent();
+        world.await_pod("vm", "unready", |pod| world::condition(pod, "Ready") == "False");
+        world.delete_pod("vm", json!({}));
+        world.await_gone("vm");
+    });
+}
+
+#[test]
 fn a_user_that_cannot_be_taken_leaves_the_pod_pending_with_an_event() {
     lab::test(|| {
         let world = World::new("users");
