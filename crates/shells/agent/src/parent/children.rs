@@ -54,13 +54,13 @@ struct Table {
 }
 
 impl Children {
-    /// Starts the thread that reaps.
-    pub(super) fn start(log_dir: PathBuf) -> Children {
+    /// Starts the thread that reaps. A Pod at its process limit gets none.
+    pub(super) fn start(log_dir: PathBuf) -> io::Result<Children> {
         let shared = Shared { log_dir, table: Mutex::default(), forked: Condvar::new() };
         let children = Children { shared: Arc::new(shared) };
         let reaper = children.clone();
-        std::thread::spawn(move || reaper.reap());
-        children
+        Builder::new().spawn(move || reaper.reap())?;
+        Ok(children)
     }
 
     /// This is the agent from now on. Programs that were run for the last one are of no use to it.

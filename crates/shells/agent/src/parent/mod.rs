@@ -59,6 +59,9 @@ pub enum ParentError {
     /// The Pod's own mounts.
     #[error("cannot give the Pod mounts of its own")]
     Mounts(#[source] kernel::netns::NamespaceError),
+    /// A thread of its own.
+    #[error("cannot start the thread that reaps the Pod's processes: a limit of processes may be reached")]
+    Reaper(#[source] io::Error),
 }
 
 /// The body of the hidden subcommand: acts as the parent of the Pod whose directory this is, until the agent ends it.
@@ -73,7 +76,7 @@ pub fn pod_parent(dir: &Path) -> Result<Infallible, ParentError> {
     detached::isolate_mounts(&files).map_err(ParentError::Mounts)?;
     // Through the open directory, since the private /run may cover its path.
     let log_dir = PathBuf::from(format!("/proc/self/fd/{}", logs.as_raw_fd()));
-    let children = Children::start(log_dir);
+    let children = Children::start(log_dir).map_err(ParentError::Reaper)?;
     let mut connections = 0;
     loop {
         match listener.accept() {
