@@ -13,4 +13,4 @@ pub use connect::{ConnectError, OneLine, in_process, kubeconfig};
 pub use events::{Recorder, Subject};
 pub use partial::{Kind, PartialObject, discover, list_metadata, reflect_metadata};
 pub use reflector::{Change, Selection, reflect};
-pub use requests::{Cluster, RequestError, patch_of, path};
+pub use requests::{Cluster, NoAnswer, RequestError, patch_of, path};

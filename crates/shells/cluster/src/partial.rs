@@ -108,7 +108,7 @@ pub async fn list_metadata(
     namespace: &str,
 ) -> Result<Vec<PartialObject>, RequestError> {
     let path = kind.path(namespace, "");
-    let list: List<PartialObject> = cluster.send_accepting(Method::GET, &path, JSON, LIST, None).await?;
+    let list: List<PartialObject> = cluster.list_as(&path, LIST).await?;
     Ok(list.items)
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use api::{List, Metadata, Resource};
 use futures::TryStreamExt;
-use http::{Method, Request, header};
+use http::{Request, header};
 use kube::core::WatchEvent;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -49,8 +49,6 @@ const PAGE: usize = 1000;
 const WATCH_S: u64 = 290;
 /// How long a watch may be silent before it counts as broken: the server ends it before, or sends bookmarks.
 const SILENCE: Duration = Duration::from_secs(WATCH_S + 30);
-/// How long a page of a list may take.
-const LIST: Duration = Duration::from_secs(60);
 /// The pause after a failure, doubling up to a limit.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -182,10 +180,7 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
         loop {
             let query = format!("limit={PAGE}{}", parameter("continue", &next));
             let (url, accept) = (self.url(&query), self.source.list_accept);
-            let listed = self.cluster.send_accepting::<List<T>>(Method::GET, &url, JSON, accept, None);
-            let listed = tokio::time::timeout(LIST, listed).await;
-            let listed = listed.map_err(|_| End::Failed(format!("no answer to a list in {LIST:?}")))?;
-            let page = listed.map_err(|error| match error.code() {
+            let page = self.cluster.list_as::<List<T>>(&url, accept).await.map_err(|error| match error.code() {
                 Some(410) => End::Expired,
                 _ => End::Failed(error.to_string()),
             })?;
@@ -223,7 +218,12 @@ impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Reflector<T> {
             Ok(request) => request,
             Err(error) => return End::Failed(error.to_string()),
         };
-        let events = match self.cluster.client.request_events::<T>(request).await {
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(SILENCE, self.cluster.client.request_events::<T>(request)) => begun,
+            () = self.out.closed() => return End::Unwanted,
+        };
+        let Ok(begun) = begun else { return End::Failed(format!("a watch did not begin within {SILENCE:?}")) };
+        let events = match begun {
             Ok(events) => events,
             Err(kube::Error::Api(status)) if status.code == 410 => return End::Expired,
             Err(error) => return End::Failed(error.to_string()),

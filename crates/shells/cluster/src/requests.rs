@@ -1,4 +1,6 @@
-//! Single requests: get, create, replace, patch, delete.
+//! Single requests: get, list, create, replace, patch, delete. Each has a limited time; watches are another matter.
+
+use std::time::Duration;
 
 use api::{List, Resource};
 use http::{Method, Request};
@@ -6,6 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::reflector::parameter;
+
+/// How long a request may take. The library has no such limit: a server whose machine vanishes after it has acknowledged a
+/// request would leave it waiting for as long as the kernel keeps the connection.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a list may take, which can be large: as long as servers give one.
+const LISTED: Duration = Duration::from_secs(60);
 
 /// A client of one API server.
 #[derive(Clone)]
@@ -30,11 +38,20 @@ pub struct RequestError {
     pub source: Box<kube::Error>,
 }
 
+/// No answer came, or not the whole of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no answer within {} s", within.as_secs())]
+pub struct NoAnswer {
+    /// How long it was waited for.
+    pub within: Duration,
+}
+
 impl std::fmt::Display for RequestError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "{} {}: ", self.method, self.path)?;
         match self.source.as_ref() {
             kube::Error::Api(status) if !status.message.is_empty() => out.write_str(&status.message),
+            kube::Error::Service(error) if error.is::<NoAnswer>() => error.fmt(out),
             other => {
                 let causes = std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source());
                 let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
@@ -116,17 +133,22 @@ impl Cluster {
         content_type: &str,
         body: Option<&Value>,
     ) -> Result<R, RequestError> {
-        self.send_accepting(method, path, content_type, JSON, body).await
+        self.request(method, path, (content_type, JSON), body, ANSWER).await
     }
 
-    /// Sends a request whose answer is wanted in a form of its own, such as metadata only.
-    pub(crate) async fn send_accepting<R: DeserializeOwned>(
+    /// Asks for a list in a form of its own, such as metadata only.
+    pub(crate) async fn list_as<R: DeserializeOwned>(&self, path: &str, accept: &str) -> Result<R, RequestError> {
+        self.request(Method::GET, path, (JSON, accept), None, LISTED).await
+    }
+
+    /// Every request but watches passes here.
+    async fn request<R: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        content_type: &str,
-        accept: &str,
+        (content_type, accept): (&str, &str),
         body: Option<&Value>,
+        within: Duration,
     ) -> Result<R, RequestError> {
         let failed = |source| RequestError { method: method.clone(), path: path.to_owned(), source: Box::new(source) };
         let request = Request::builder()
@@ -136,7 +158,8 @@ impl Cluster {
             .header(http::header::ACCEPT, accept)
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
             .map_err(|source| failed(kube::Error::HttpError(source)))?;
-        self.client.request(request).await.map_err(failed)
+        let answered = tokio::time::timeout(within, self.client.request(request)).await;
+        answered.unwrap_or_else(|_| Err(kube::Error::Service(Box::new(NoAnswer { within })))).map_err(failed)
     }
 
     /// One object.
@@ -148,14 +171,14 @@ impl Cluster {
     pub async fn list<T: Resource>(&self, at: Option<&str>) -> Result<(Vec<T>, String), RequestError> {
         let at = at.map(|version| format!("?resourceVersion={version}&resourceVersionMatch=Exact"));
         let path = path::<T>("", "") + &at.unwrap_or_default();
-        let list: List<T> = self.send(Method::GET, &path, JSON, None).await?;
+        let list: List<T> = self.list_as(&path, JSON).await?;
         Ok((list.items, list.metadata.resource_version))
     }
 
     /// A page of a kind's objects, and the token by which the next one is asked for: empty at the end.
     pub async fn page<T: Resource>(&self, limit: usize, token: &str) -> Result<(Vec<T>, String), RequestError> {
         let path = format!("{}?limit={limit}{}", path::<T>("", ""), parameter("continue", token));
-        let list: List<T> = self.send(Method::GET, &path, JSON, None).await?;
+        let list: List<T> = self.list_as(&path, JSON).await?;
         Ok((list.items, list.metadata.r#continue))
     }
 
@@ -221,5 +244,49 @@ mod tests {
         let source = Box::new(kube::Error::Service(Box::new(refused)));
         let error = RequestError { method: Method::GET, path: "/api/v1/pods".to_owned(), source };
         assert_eq!(error.to_string(), "GET /api/v1/pods: ServiceError: connection refused");
+    }
+
+    /// A server that never answers, or never to the end.
+    fn silent(begins: bool) -> Cluster {
+        crate::in_process(tower::service_fn(move |_| async move {
+            if !begins {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::convert::Infallible>(http::Response::new(Endless))
+        }))
+    }
+
+    struct Endless;
+
+    impl http_body::Body for Endless {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_waited_for_a_limited_time() {
+        for begins in [false, true] {
+            let begun = tokio::time::Instant::now();
+            let patch = serde_json::json!({});
+            let answer = silent(begins).patch::<api::Lease>("kube-node-lease", "n", &patch).await;
+            let error = answer.expect_err("nobody answers");
+            let path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n";
+            assert_eq!(error.to_string(), format!("PATCH {path}: no answer within 30 s"));
+            assert_eq!(error.code(), None);
+            assert_eq!(begun.elapsed().as_secs(), 30);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_has_more_time() {
+        let error = silent(true).list::<api::Node>(None).await.expect_err("nobody answers to the end");
+        assert_eq!(error.to_string(), "GET /api/v1/nodes: no answer within 60 s");
     }
 }
