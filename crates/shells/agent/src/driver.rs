@@ -171,16 +171,16 @@ impl Driver {
                 Some(change) = pods.recv() => self.pod(change, &mut running),
                 Some(change) = nodes.recv() => {
                     self.node(change, &own_node);
-                    self.update_paths().await;
+                    self.update_paths(&mut running);
                 }
                 Some(change) = service_cidrs.recv() => {
                     self.service_cidr(change);
-                    self.update_paths().await;
+                    self.update_paths(&mut running);
                 }
                 _ = repair.tick() => {
                     self.forward(&self.shared.ranges.ranges());
                     self.paths.forget();
-                    self.update_paths().await;
+                    self.update_paths(&mut running);
                 }
                 Some(ended) = running.join_next() => {
                     if let Some(uid) = ended.map_err(AgentError::Failed)? {
@@ -318,14 +318,19 @@ impl Driver {
         }
     }
 
-    /// Brings the ways of packets up to date, and tells of nodes that cannot be reached.
-    async fn update_paths(&mut self) {
+    /// Brings the ways of packets up to date, and has somebody tell of nodes that cannot be reached: Pods must not wait for
+    /// the API to hear of that.
+    fn update_paths(&mut self, running: &mut JoinSet<Option<String>>) {
         for name in self.paths.update() {
             let own = &self.shared.config.node_name;
             let uid = self.paths.uid_of(own).unwrap_or_default().to_owned();
             let subject = Subject { kind: "Node", namespace: String::new(), name: own.clone(), uid };
             let message = format!("Node {name} is not on a link of this node: its Pods cannot be reached from here");
-            self.shared.recorder.record(&subject, "Warning", "NodeNotOnLink", &message).await;
+            let recorder = self.shared.recorder.clone();
+            running.spawn(async move {
+                recorder.record(&subject, "Warning", "NodeNotOnLink", &message).await;
+                None
+            });
         }
     }
 }
