@@ -9,12 +9,15 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::netns::{Namespace, NamespaceError};
 
@@ -106,6 +109,37 @@ pub fn signal(pid: u32, signal: i32) -> io::Result<()> {
     let signal = nix::sys::signal::Signal::try_from(signal)?;
     let pid = nix::unistd::Pid::from_raw(pid as i32);
     Ok(nix::sys::signal::kill(pid, signal)?)
+}
+
+/// A process that can be watched: unlike its number, this never comes to stand for another one
+/// (<https://man7.org/linux/man-pages/man2/pidfd_open.2.html>, Linux 5.3).
+#[derive(Debug)]
+pub struct Watched {
+    descriptor: AsyncFd<OwnedFd>,
+}
+
+impl Watched {
+    /// The process with this number; in a tokio runtime only.
+    pub fn open(pid: u32) -> io::Result<Watched> {
+        let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: a system call on numbers.
+        let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let number = match i32::try_from(opened) {
+            Ok(number) if number >= 0 => number,
+            _ => return Err(io::Error::last_os_error()),
+        };
+        // SAFETY: the kernel has just given us this descriptor.
+        let owned = unsafe { OwnedFd::from_raw_fd(number) };
+        // SAFETY: an owned descriptor stays the same, and open, until it is dropped.
+        let descriptor = unsafe { AsyncFd::register_with_interest(owned, Interest::READABLE)? };
+        Ok(Watched { descriptor })
+    }
+
+    /// Waits until all its threads have ended. For the init of a PID namespace, that is after every other process there:
+    /// the kernel ends and reaps those first (`zap_pid_ns_processes`).
+    pub async fn ended(&self) -> io::Result<()> {
+        self.descriptor.readable().await.map(drop)
+    }
 }
 
 /// Starts a program as root of new user, network, mount and PID namespaces, for users who are nobody special: only

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kernel::netns::{Namespace, NamespaceError};
+use kernel::process::Watched;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,6 +21,8 @@ use crate::parent::protocol::{COMPLAINTS, Known, Report, Request, SOCKET};
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long one may take that should have answered long ago.
 const LATE: Duration = Duration::from_secs(1);
+/// How long the kernel may take to end the processes of a Pod whose parent has ended or was killed.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// Requests that wait for a parent. It never has so many to answer: no container is started or signalled twice before an
 /// answer. Programs beside the containers, which probes ask for again and again, may take half of it.
@@ -63,20 +66,29 @@ pub(super) async fn start(command: &ParentCommand, dir: &Path, network: Option<&
 }
 
 /// Has the parent that listens in this directory end, if there is one, and with it all that runs in the Pod. One that does
-/// not do so itself is killed.
+/// not do so itself is killed. Nothing runs any more when this returns, unless the kernel cannot end it in time.
 pub(super) async fn end(dir: &Path) {
     let Ok(mut parent) = UnixStream::connect(dir.join(SOCKET)).await else { return };
     let pid = parent.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    let pid = pid.filter(|pid| *pid != 0);
+    // One that cannot be seen from here, or not any more.
+    let process = pid.and_then(|pid| Watched::open(pid).ok());
     let ended = async {
         parent.write_all(&line(&Request::End)).await?;
         // It says nothing to whom it has not heard; this ends with it.
         parent.read_to_end(&mut Vec::new()).await
     };
     if tokio::time::timeout(LATE, ended).await.is_err()
-        && let Some(pid) = pid.filter(|pid| *pid != 0)
+        && let Some(pid) = pid
     {
         tracing::warn!(pid, dir = %dir.display(), "a Pod's parent process did not end, and is killed");
         let _ = kernel::process::signal(pid, libc_signal::KILL);
+    }
+    // Its connections are closed before the kernel has ended the Pod's other processes, and those before itself.
+    if let Some(process) = process
+        && tokio::time::timeout(DEATH, process.ended()).await.is_err()
+    {
+        tracing::error!(pid, dir = %dir.display(), "processes of a Pod do not end, and are left to the kernel");
     }
 }
 

@@ -100,6 +100,45 @@ fn a_parent_that_does_not_answer_is_killed_before_another_takes_its_place() {
 }
 
 #[test]
+fn no_other_parent_takes_the_place_of_a_killed_one_before_that_is_gone() {
+    lab::test(|| {
+        let world = World::new("dying");
+        let agent = world.agent();
+        world.create_pod("web", sleeper());
+        let pod = world.await_ready("web");
+        let parent = world.parent_pid("web");
+        // A process of the Pod whose end nobody reaps: the kernel does not let the parent go before.
+        let mut visitor = std::process::Command::new("nsenter")
+            .args(["--target", &parent.to_string(), "--pid", "--", "sleep", "600"])
+            .env("MARK", world.scratch())
+            .spawn()
+            .expect("nsenter");
+        let inside = format!("/proc/{0}/task/{0}/children", visitor.id());
+        world.eventually("it is inside", || {
+            std::fs::read_to_string(&inside).ok().filter(|children| !children.is_empty())
+        });
+        drop(agent);
+        for process in [visitor.id(), parent] {
+            kernel::process::signal(process, SIGSTOP).expect("it is stopped");
+        }
+        world.change_state(&pod, |state| {
+            state["sandbox"] = "Requested".into();
+            state["containers"][0]["now"] = json!({"Waiting": {"until": null}});
+        });
+        let _agent = world.agent();
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        assert!(std::path::Path::new(&format!("/proc/{parent}")).exists(), "it was killed and is dying");
+        assert_eq!(world.find_parent_pid("web").filter(|pid| *pid != parent), None);
+
+        kernel::process::signal(visitor.id(), SIGCONT).expect("it goes on");
+        world
+            .eventually("another parent process runs it", || world.find_parent_pid("web").filter(|pid| *pid != parent));
+        visitor.wait().expect("it has ended");
+        world.end_last_pod("web");
+    });
+}
+
+#[test]
 fn a_pod_whose_parent_does_not_answer_can_be_deleted() {
     lab::test(|| {
         let world = World::new("unanswered");

@@ -46,3 +46,15 @@ fn an_unprivileged_program_is_root_alone_in_its_namespaces() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n2\n");
     assert_eq!(output.status.code(), Some(7));
 }
+
+#[tokio::test]
+async fn the_end_of_a_process_is_waited_for() {
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    let watched = Watched::open(child.id()).unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(50), watched.ended()).await;
+    assert!(early.is_err(), "it still runs");
+    child.kill().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), watched.ended()).await.expect("it has ended").unwrap();
+    child.wait().unwrap();
+    assert!(Watched::open(child.id()).is_err(), "it is gone");
+}
