@@ -8,8 +8,8 @@ use model::{Destination, Family, Frontend, Protocol};
 
 use crate::{Intent, ServiceKey};
 
-/// A UDP flow as connection tracking holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A UDP flow as connection tracking holds it, whoever the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UdpFlow {
     /// Where the client sends to.
     pub destination: SocketAddr,
@@ -72,15 +72,12 @@ impl Answers {
 }
 
 impl Intent {
-    /// The positions of flows that go to a frontend of ours and are answered by somebody who does not serve it. Traffic
-    /// policy, topology and termination do not matter: an endpoint that still serves keeps its flows.
-    pub fn stale(&self, flows: &[UdpFlow]) -> Vec<usize> {
-        let is_stale = |flow: &UdpFlow| {
-            let answering = &self.side(Family::of(flow.destination.ip())).answering;
-            let frontend = self.udp_frontend(flow.destination);
-            frontend.is_some_and(|frontend| !answering.answers(&frontend, flow.answered_by))
-        };
-        flows.iter().enumerate().filter(|(_, flow)| is_stale(flow)).map(|(position, _)| position).collect()
+    /// Whether a flow goes to a frontend of ours and is answered by somebody who does not serve it. Traffic policy, topology
+    /// and termination do not matter: an endpoint that still serves keeps its flows.
+    pub fn is_stale(&self, flow: &UdpFlow) -> bool {
+        let answering = &self.side(Family::of(flow.destination.ip())).answering;
+        let frontend = self.udp_frontend(flow.destination);
+        frontend.is_some_and(|frontend| !answering.answers(&frontend, flow.answered_by))
     }
 
     /// The frontend that a destination is: a virtual address first, then a node port of an accepted address (S-319).

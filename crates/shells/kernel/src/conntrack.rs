@@ -98,9 +98,10 @@ impl Conntrack {
         self.socket.dump(&request)
     }
 
-    /// Deletes these entries and returns how many of them were still there.
+    /// Deletes these entries and returns how many of them were still there. One that the kernel refuses to delete holds up
+    /// no other; the first refusal is the error.
     pub fn delete(&mut self, entries: &[ConntrackEntry]) -> Result<usize, NetlinkError> {
-        let mut deleted = 0;
+        let (mut deleted, mut refused) = (0, None);
         for some in entries.chunks(DELETIONS) {
             let mut batch = Vec::new();
             for (entry, sequence) in some.iter().zip(1..) {
@@ -110,11 +111,11 @@ impl Conntrack {
                 match answer.result {
                     Ok(()) => deleted += 1,
                     Err(failure) if failure.errno() == Some(libc::ENOENT) => {}
-                    Err(failure) => return Err(failure),
+                    Err(failure) => refused = refused.or(Some(failure)),
                 }
             }
         }
-        Ok(deleted)
+        refused.map_or(Ok(deleted), Err)
     }
 }
 
@@ -279,6 +280,26 @@ mod tests {
             let tuples: Vec<_> = entries.iter().map(|entry| (entry.original, entry.reply)).collect();
             assert_eq!(tuples, [(expected.original, expected.reply)]);
         }
+    }
+
+    #[test]
+    fn s330_an_entry_that_cannot_be_deleted_holds_up_no_other() {
+        let Ok(namespace) = crate::netns::Namespace::create() else {
+            println!("SKIP: no network namespaces");
+            return;
+        };
+        let good = entry("10.0.0.1:4000", "10.96.0.10:53", "10.0.0.2:5353");
+        // Of two families at once: no such entry can exist, and the kernel refuses it as malformed.
+        let malformed = entry("10.0.0.1:4000", "[fd00::10]:53", "10.0.0.2:5353");
+        let work = || {
+            let mut conntrack = Conntrack::open().unwrap();
+            insert(&mut conntrack, &good, UDP);
+            let listed = conntrack.udp_entries(false).unwrap();
+            let result = conntrack.delete(&[&[malformed], &listed[..]].concat());
+            (listed.len(), result.map_err(|failure| failure.errno()), conntrack.udp_entries(false).unwrap())
+        };
+        let (listed, result, left) = namespace.run(work).unwrap();
+        assert_eq!((listed, result, left), (1, Err(Some(libc::EINVAL)), vec![]));
     }
 
     #[test]

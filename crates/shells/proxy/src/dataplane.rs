@@ -75,3 +75,13 @@ pub struct DataplaneError {
     /// Whether only time is to blame: somebody else wrote between observation and write. Observed anew, it may succeed.
     pub outdated: bool,
 }
+
+impl DataplaneError {
+    /// What was tried, and what went wrong with it whenever it is tried.
+    pub(crate) fn new(
+        action: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> DataplaneError {
+        DataplaneError { action: action.into(), source: Box::new(source), outdated: false }
+    }
+}

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::feed::{self, Input};
-use crate::flows::{Answer, Flows};
+use crate::flows::Flows;
 use crate::gate::Gate;
 use crate::problems::{self, Report};
 use crate::side::Side;
@@ -46,10 +46,8 @@ pub fn start(
     dataplane: Box<dyn Dataplane>,
     stop: watch::Receiver<bool>,
 ) -> Result<(JoinHandle<()>, watch::Receiver<Progress>), DataplaneError> {
-    let flows = Flows::open().map_err(|source| DataplaneError {
-        action: "connection tracking cannot be reached: the process needs CAP_NET_ADMIN".to_owned(),
-        source: Box::new(source),
-        outdated: false,
+    let flows = Flows::open().map_err(|source| {
+        DataplaneError::new("connection tracking cannot be reached: the process needs CAP_NET_ADMIN", source)
     })?;
     let foreign = foreign_changes(dataplane.as_ref())?;
     let inputs = feed::follow(cluster, &config.node_name);
@@ -69,7 +67,7 @@ pub fn start(
     let runtime = runtime.expect("a runtime without I/O needs nothing that can be missing");
     let thread = std::thread::Builder::new().name("proxy".to_owned());
     let thread = thread.spawn(move || runtime.block_on(driver.run(inputs, foreign, stop)));
-    Ok((thread.expect("the process may start a thread"), progress))
+    Ok((thread.map_err(no_thread)?, progress))
 }
 
 /// Hears on a thread of its own when somebody else changes what the dataplane wrote.
@@ -85,8 +83,12 @@ fn foreign_changes(dataplane: &dyn Dataplane) -> Result<mpsc::Receiver<()>, Data
             }
         }
     };
-    thread.spawn(listening).expect("the process may start a thread");
+    thread.spawn(listening).map_err(no_thread)?;
     Ok(changes)
+}
+
+fn no_thread(source: std::io::Error) -> DataplaneError {
+    DataplaneError::new("a thread of the proxy cannot be started: see the process's limit of tasks", source)
 }
 
 struct Driver {
@@ -118,8 +120,10 @@ impl Driver {
                 count = inputs.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 Some(()) = foreign.recv() => self.sides.iter_mut().for_each(Side::doubt),
                 answer = self.flows.answer() => match answer {
-                    Some(answer) => {
-                        self.looked(answer);
+                    Some((family, answer)) => {
+                        let side = &mut self.sides[family.index()];
+                        side.looked(&self.intent, answer, &mut self.flows, Instant::now());
+                        self.show_lists();
                         continue;
                     }
                     None => return tracing::error!("the thread that looks for stale UDP flows has ended"),
@@ -174,7 +178,7 @@ impl Driver {
         let mut applied = Applied::default();
         for ((side, change), udp) in self.sides.iter_mut().zip(changes).zip(udp) {
             applied = applied.and(side.reconcile(&self.intent, change, udp, self.dataplane.as_mut(), now));
-            side.look_for_stale_flows(&mut self.flows);
+            side.look_for_stale_flows(&mut self.flows, now);
         }
         if applied.messages > 0 {
             tracing::debug!(messages = applied.messages, bytes = applied.bytes, "programmed");
@@ -194,11 +198,7 @@ impl Driver {
         });
     }
 
-    fn looked(&mut self, answer: Answer) {
-        match answer {
-            Answer::Listed(family, listed) => self.sides[family.index()].looked(&self.intent, listed, &mut self.flows),
-            Answer::NotForgotten(family, error) => self.sides[family.index()].not_forgotten(&error),
-        }
+    fn show_lists(&self) {
         let lists = self.flows.lists();
         self.shown.send_if_modified(|progress| std::mem::replace(&mut progress.flow_lists, lists) != lists);
     }

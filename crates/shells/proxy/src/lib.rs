@@ -9,12 +9,14 @@
 //! One thread owns the [`intent::Intent`] and the [`Dataplane`]; nothing else touches either. What Services mean stands
 //! in `intent`, what a backend writes in its own crate.
 
+mod backoff;
 mod dataplane;
 mod driver;
 mod feed;
 mod flows;
 mod forecast;
 mod gate;
+mod look;
 mod nftables;
 mod problems;
 mod side;

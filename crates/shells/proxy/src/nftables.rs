@@ -50,12 +50,16 @@ impl Nftables {
     /// Opens a socket in the caller's network namespace.
     pub fn open() -> Result<Nftables, DataplaneError> {
         let unreachable = |source| {
-            failed("nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN", source)
+            DataplaneError::new(
+                "nftables cannot be reached: the kernel needs nf_tables, the process CAP_NET_ADMIN",
+                source,
+            )
         };
         let mut socket = NfSocket::open().map_err(unreachable)?;
         // Anybody may have a socket; only an answer shows that the kernel and the process have what it takes.
         socket.generation().map_err(unreachable)?;
-        let bytes_max = socket.batch_bytes_max().map_err(|source| failed("ask for a send buffer", source))?;
+        let bytes_max =
+            socket.batch_bytes_max().map_err(|source| DataplaneError::new("ask for a send buffer", source))?;
         Ok(Nftables {
             socket,
             bytes_max,
@@ -79,7 +83,7 @@ impl Nftables {
 
     fn read(&mut self, family: Family) -> Result<&mut Image, DataplaneError> {
         let read = self.socket.dump_all(&nft::requests(family));
-        let (generation, dumps) = read.map_err(|source| failed("read the table `maitred`", source))?;
+        let (generation, dumps) = read.map_err(|source| DataplaneError::new("read the table `maitred`", source))?;
         let image = nft::observe(family, &dumps);
         let table = &mut self.tables[family.index()];
         table.read_at = Some(generation);
@@ -160,9 +164,9 @@ impl Dataplane for Nftables {
     }
 
     fn watch(&self) -> Result<Option<ForeignWatch>, DataplaneError> {
-        let mut watch =
-            NftablesWatch::open("maitred").map_err(|source| failed("listen for foreign changes", source))?;
-        let own = [self.socket.port().map_err(|source| failed("ask for the socket's port", source))?];
+        let mut watch = NftablesWatch::open("maitred")
+            .map_err(|source| DataplaneError::new("listen for foreign changes", source))?;
+        let own = [self.socket.port().map_err(|source| DataplaneError::new("ask for the socket's port", source))?];
         Ok(Some(Box::new(move |timeout| {
             watch.changed_by_others(&own, timeout).unwrap_or_else(|_| {
                 // The periodic repair is left.
@@ -193,14 +197,14 @@ impl Refusal {
 
     fn into_error(self) -> DataplaneError {
         if self.is_full() {
-            return failed(
+            return DataplaneError::new(
                 "a set is full, and Linux before 6.5 gives it no more room: write the table anew",
                 self.source,
             );
         }
         let text = self.step.as_deref().and_then(|text| text.lines().next()).unwrap_or("a transaction").to_owned();
         let outdated = self.source.source.is_stale_generation();
-        DataplaneError { outdated, ..failed(&format!("program `{text}`"), self.source) }
+        DataplaneError { outdated, ..DataplaneError::new(format!("program `{text}`"), self.source) }
     }
 }
 
@@ -214,8 +218,4 @@ fn unserved(plan: &Plan) -> Vec<Unserved> {
         why: problem.to_string(),
     });
     told.collect()
-}
-
-fn failed(action: &str, source: impl std::error::Error + Send + Sync + 'static) -> DataplaneError {
-    DataplaneError { action: action.to_owned(), source: Box::new(source), outdated: false }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use intent::Intent;
-use kernel::conntrack::ConntrackEntry;
-use kernel::netlink::NetlinkError;
 use model::{Change, Family, Frontend, Protocol};
 use tokio::time::Instant;
 
-use crate::flows::Flows;
+use crate::backoff::Backoff;
+use crate::flows::{Answer, Flows};
+use crate::look::Look;
 use crate::{Applied, Dataplane, DataplaneError, Unserved};
 
 /// The pause after a failure, doubling up to a limit.
@@ -19,9 +19,6 @@ const LASTING: Duration = Duration::from_secs(1);
 
 /// So often in a row somebody else may be quicker before it counts as a failure.
 const OUTDATED_MAX: usize = 5;
-
-/// How long after a failed look for stale flows the next one is made.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,27 +34,11 @@ pub(crate) struct Side {
     kernel: Kernel,
     /// Whether it has held the whole Model at least once.
     programmed: bool,
-    /// After a failure nothing is written before this.
-    not_before: Option<Instant>,
-    retry: Duration,
-    /// What the last attempt said, if it failed.
-    error: Option<String>,
+    /// After a failure nothing is written for a while.
+    backoff: Backoff,
     /// What is not in the kernel.
     unserved: Vec<Unserved>,
-    flows: Look,
-    /// When a look that failed is made up for.
-    look_at: Option<Instant>,
-}
-
-/// Whether flows have to be looked through (S-330).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// None can be stale.
-    NotNeeded,
-    /// As soon as the rules are in place, whatever happens next.
-    Needed,
-    /// It is being done; `again`: what happened since has to be looked for once more.
-    Running { again: bool },
+    look: Look,
 }
 
 impl Side {
@@ -66,12 +47,9 @@ impl Side {
             family,
             kernel: Kernel::Unknown,
             programmed: false,
-            not_before: None,
-            retry: RETRY.0,
-            error: None,
+            backoff: Backoff::new(RETRY.0, RETRY.1),
             unserved: Vec::new(),
-            flows: Look::NotNeeded,
-            look_at: None,
+            look: Look::new(),
         }
     }
 
@@ -81,20 +59,23 @@ impl Side {
 
     /// Whether it is known how this family fares: it has been programmed, or fails again and again.
     pub(crate) fn settled(&self) -> bool {
-        self.programmed || self.retry >= LASTING
+        self.programmed || self.backoff.reached(LASTING)
     }
 
     pub(crate) fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+        self.backoff.error()
     }
 
     pub(crate) fn unserved(&self) -> &[Unserved] {
         &self.unserved
     }
 
-    /// When a failure is to be made up for.
+    /// When a failure is to be made up for. As long as the kernel has to be written first, a look waits for that.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.not_before.into_iter().chain(self.look_at).min()
+        match self.kernel {
+            Kernel::Unknown => self.backoff.until(),
+            Kernel::Known => self.look.retry_at(),
+        }
     }
 
     /// Somebody may have changed the kernel.
@@ -113,15 +94,15 @@ impl Side {
         now: Instant,
     ) -> Applied {
         if udp || self.kernel == Kernel::Unknown {
-            self.need_look();
+            self.look.need();
         }
-        if self.not_before.is_some_and(|time| now < time) || (self.kernel == Kernel::Known && change.is_empty()) {
+        if self.backoff.holds(now) || (self.kernel == Kernel::Known && change.is_empty()) {
             return Applied::default();
         }
         match self.write_in_time(intent, change, dataplane) {
             Ok(applied) => {
-                self.kernel = Kernel::Known;
-                (self.programmed, self.error, self.not_before, self.retry) = (true, None, None, RETRY.0);
+                (self.kernel, self.programmed) = (Kernel::Known, true);
+                self.backoff.succeeded();
                 applied
             }
             Err(error) => {
@@ -147,7 +128,7 @@ impl Side {
                 _ => break,
             }
             self.kernel = Kernel::Unknown;
-            self.need_look();
+            self.look.need();
             result = self.write(intent, Change::default(), dataplane);
         }
         result
@@ -170,7 +151,7 @@ impl Side {
         let settled = |one: &Unserved| one.frontend.is_some_and(|frontend| change.frontends.contains_key(&frontend));
         if self.unserved.iter().any(|one| settled(one) && one.frontend.is_some_and(is_udp)) {
             // What the kernel takes at last is a new frontend for it (S-331).
-            self.need_look();
+            self.look.need();
         }
         self.unserved.retain(|one| !settled(one));
         self.unserved.extend(applied.unserved.iter().cloned());
@@ -178,70 +159,41 @@ impl Side {
     }
 
     /// A failure that lasts is told once.
-    fn fail(&mut self, text: String, now: Instant) {
-        let family = self.family;
-        if self.error.as_ref() == Some(&text) {
-            tracing::debug!(?family, error = text, "the kernel could still not be programmed");
-        } else {
-            tracing::error!(?family, error = text, "the kernel could not be programmed; trying again");
-        }
-        self.error = Some(text);
+    fn fail(&mut self, error: String, now: Instant) {
         self.kernel = Kernel::Unknown;
-        self.not_before = Some(now + self.retry);
-        self.retry = (self.retry * 2).min(RETRY.1);
-    }
-
-    fn need_look(&mut self) {
-        self.flows = match self.flows {
-            Look::NotNeeded | Look::Needed => Look::Needed,
-            Look::Running { .. } => Look::Running { again: true },
-        };
+        let (family, is_news) = (self.family, self.backoff.failed(error, now));
+        let error = self.backoff.error();
+        if is_news {
+            tracing::error!(?family, error, "the kernel could not be programmed; trying again");
+        } else {
+            tracing::debug!(?family, error, "the kernel could still not be programmed");
+        }
     }
 
     /// After the rules are in place: a flow that is forgotten is led by them with its next packet. An endpoint may also have
     /// stopped serving without having been chosen, by policy or topology, so this doesn't wait for a write.
-    pub(crate) fn look_for_stale_flows(&mut self, flows: &mut Flows) {
-        if self.flows == Look::Needed && self.kernel == Kernel::Known {
+    pub(crate) fn look_for_stale_flows(&mut self, flows: &mut Flows, now: Instant) {
+        if self.kernel == Kernel::Known && self.look.begin(now) {
             flows.list(self.family);
-            self.flows = Look::Running { again: false };
-            self.look_at = None;
         }
     }
 
-    /// A look is done. One that failed is tried again in a while; the rules are right all the same.
-    pub(crate) fn looked(
-        &mut self,
-        intent: &Intent,
-        listed: Result<Vec<ConntrackEntry>, NetlinkError>,
-        flows: &mut Flows,
-    ) {
-        match listed {
-            Ok(entries) => {
-                flows.forget_stale(intent, self.family, &entries);
-                self.flows = match self.flows {
-                    Look::Running { again: true } => Look::Needed,
-                    Look::Running { again: false } | Look::Needed | Look::NotNeeded => Look::NotNeeded,
-                };
-                self.look_for_stale_flows(flows);
-            }
-            Err(error) => {
-                tracing::error!(error = runloop::chain(&error), "UDP flows could not be listed to find stale ones");
-                self.look_later();
+    /// Goes on with a look. One that failed is tried again in a while; the rules are right all the same.
+    pub(crate) fn looked(&mut self, intent: &Intent, answer: Answer, flows: &mut Flows, now: Instant) {
+        match answer {
+            Answer::Listed(Ok(listed)) => match listed.stale(intent) {
+                none if none.is_empty() => self.look.finish(),
+                stale => flows.forget(self.family, stale),
+            },
+            Answer::Forgotten(Ok(())) => self.look.finish(),
+            Answer::Listed(Err(error)) | Answer::Forgotten(Err(error)) => {
+                let (family, error) = (self.family, runloop::chain(&error));
+                if self.look.fail(error.clone(), now) {
+                    tracing::error!(?family, error, "stale UDP flows could not be forgotten; trying again");
+                }
             }
         }
-    }
-
-    /// A look that runs finds them again.
-    pub(crate) fn not_forgotten(&mut self, error: &NetlinkError) {
-        tracing::error!(error = runloop::chain(error), "stale UDP flows could not be forgotten");
-        if self.flows == Look::NotNeeded {
-            self.look_later();
-        }
-    }
-
-    fn look_later(&mut self) {
-        self.flows = Look::Needed;
-        self.look_at = Some(Instant::now() + LOOK_AGAIN);
+        self.look_for_stale_flows(flows, now);
     }
 }
 
