@@ -117,6 +117,11 @@ pub fn is_orphan(endpoints: &Endpoints, service_exists: bool) -> bool {
     !service_exists && !endpoints.metadata.annotations.contains_key(LEADER)
 }
 
+/// Whether the object is one that this controller wrote.
+pub fn is_written_by_us(endpoints: &Endpoints) -> bool {
+    endpoints.metadata.labels.get(MANAGED_BY_LABEL).is_some_and(|by| by == MANAGED_BY)
+}
+
 /// The object's metadata, without the note of why it is written.
 fn metadata(service: &Service, existing: Option<&Endpoints>) -> Metadata {
     let fresh = || Metadata {

@@ -50,7 +50,7 @@ mod pod;
 mod repack;
 mod trigger;
 
-pub use endpoints::{EndpointsInputs, EndpointsPlan, is_orphan, plan_endpoints};
+pub use endpoints::{EndpointsInputs, EndpointsPlan, is_orphan, is_written_by_us, plan_endpoints};
 pub use expectations::{Expectations, Stale};
 pub use metadata::{LAST_CHANGE_TRIGGER_TIME, MANAGED_BY, MANAGED_BY_LABEL};
 pub use plan::{Inputs, Retry, SLICE_LEN_DEFAULT, SlicePlan, plan_slices};

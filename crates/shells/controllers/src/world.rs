@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::{EndpointSlice, Endpoints, Node, Pod, Service};
 use cluster::Change;
-use slices::{Expectations, TriggerTimes};
+use slices::{Expectations, TriggerTimes, is_written_by_us};
 use tokio::time::Instant;
 
 use crate::feed::Input;
@@ -88,6 +88,9 @@ pub(crate) struct World {
     /// Endpoints, by their uid, of Services that went, or were gone when this process started: they are to go, too
     /// (S-229). Endpoints that never had a Service are somebody's preparation and stay.
     pub(crate) orphaned: HashMap<Key, String>,
+    /// Services for which we asked to create Endpoints and got no answer that says whether they exist. If they appear
+    /// when the Service is no more, they are orphans that nobody else would notice.
+    perhaps_made: HashSet<Key>,
     /// Services to plan.
     pub(crate) dirty: Dirty,
     /// Services whose slices wait for the cache to show our own writes (S-215), and since when.
@@ -132,6 +135,7 @@ impl World {
                 let key = key(&service.metadata);
                 self.dirty.add(key.clone());
                 self.orphaned.remove(&key);
+                self.perhaps_made.remove(&key);
                 self.selectors.set(&key.0, &key.1, &service.spec.selector);
                 self.services.insert(key, service);
             }
@@ -219,8 +223,9 @@ impl World {
     }
 
     fn slice_set(&mut self, service: Key, slice: Arc<EndpointSlice>) {
-        let memory = self.memories.entry(service.clone()).or_default();
-        let expected = !memory.expectations.is_unexpected(&slice);
+        // Only a Service has a memory: what is labelled with the name of none would leave one for ever.
+        let memory = self.memories.get(&service);
+        let expected = memory.is_some_and(|memory| !memory.expectations.is_unexpected(&slice));
         self.slice_owners.insert(key(&slice.metadata), service.clone());
         self.slices.entry(service.clone()).or_default().insert(slice.metadata.name.clone(), slice);
         if self.waiting.remove(&service).is_some() || !expected {
@@ -250,6 +255,7 @@ impl World {
             Change::Set(endpoints) => {
                 let key = key(&endpoints.metadata);
                 let own = self.own_write(&key).filter(|own| own.is(&endpoints) && !own.held);
+                self.appeared(&key, &endpoints);
                 self.endpoints.insert(key.clone(), endpoints);
                 if own.is_none() {
                     self.endpoints_moved(key);
@@ -265,6 +271,24 @@ impl World {
                 self.endpoints_moved(key);
             }
             Change::Synced => self.lists += 1,
+        }
+    }
+
+    /// The creation of a Service's Endpoints may have happened: no answer says that it didn't.
+    pub(crate) fn perhaps_made(&mut self, key: &Key) {
+        self.perhaps_made.insert(key.clone());
+        // They may be here already.
+        if let Some(endpoints) = self.endpoints.get(key).cloned() {
+            self.appeared(key, &endpoints);
+        }
+    }
+
+    /// Endpoints are there. Ours of a Service that went before we knew of them are orphans (S-229).
+    fn appeared(&mut self, key: &Key, endpoints: &Endpoints) {
+        let unknown = self.perhaps_made.remove(key) && !self.services.contains_key(key);
+        if unknown && is_written_by_us(endpoints) {
+            self.orphaned.insert(key.clone(), endpoints.metadata.uid.clone());
+            self.dirty.endpoints.insert(key.clone());
         }
     }
 

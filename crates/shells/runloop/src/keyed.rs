@@ -11,7 +11,7 @@
 //! end. Keys are taken in the order in which they were marked, whatever is marked again and again. Being behind the
 //! server and failing are counted apart, since the one is over in a moment and the other is not.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::error::Error;
 use std::future::{Future, pending};
 use std::hash::Hash;
@@ -22,7 +22,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{LastRun, after, chain, doubled};
+use crate::{LastRun, chain, doubled};
 
 /// How long a key pauses, the first time and at most.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,8 @@ struct Setbacks {
     behind: u32,
 }
 
-/// The keys of a loop, and what is under way for them. `O` is what comes of the work for one key.
+/// The keys of a loop, and what is under way for them. `O` is what comes of the work for one key. Its [`LastRun`] counts
+/// the work for single keys.
 pub struct Queue<K, O> {
     at_once: usize,
     pauses: Pauses,
@@ -56,6 +57,8 @@ pub struct Queue<K, O> {
     paused: HashMap<K, Instant>,
     /// The same pauses, in the order of their ends.
     due: BTreeSet<(Instant, K)>,
+    /// The keys that failed last time, and what was said.
+    failing: BTreeMap<K, String>,
 }
 
 impl<K: std::fmt::Debug, O> std::fmt::Debug for Queue<K, O> {
@@ -66,7 +69,7 @@ impl<K: std::fmt::Debug, O> std::fmt::Debug for Queue<K, O> {
 }
 
 impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
-    /// An empty queue, of which so many keys may be under way at once. What is shown counts the work for single keys.
+    /// An empty queue, of which so many keys may be under way at once.
     pub fn new(at_once: usize, pauses: Pauses, shown: watch::Sender<LastRun>) -> Queue<K, O> {
         Queue {
             at_once,
@@ -80,6 +83,7 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
             setbacks: HashMap::new(),
             paused: HashMap::new(),
             due: BTreeSet::new(),
+            failing: BTreeMap::new(),
         }
     }
 
@@ -138,13 +142,15 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
 
     /// The work for a key succeeded.
     pub fn done(&mut self, key: &K) {
-        self.settled(key);
-        self.show(None);
+        self.setbacks.remove(key);
+        self.failing.remove(key);
+        self.show(1);
     }
 
     /// A key needs nothing: what went wrong before counts no more.
     pub fn settled(&mut self, key: &K) {
         self.setbacks.remove(key);
+        self.fails_no_more(key);
     }
 
     /// What a key was planned from is behind the server. That is no failure; it is planned again in a moment.
@@ -153,7 +159,7 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         *count += 1;
         let pause = doubled(self.pauses.behind, *count);
         self.pause(key, pause);
-        self.show(None);
+        self.show(1);
     }
 
     /// The work for a key failed. It is planned again after a pause.
@@ -161,8 +167,9 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         let count = &mut self.setbacks.entry(key.clone()).or_default().failed;
         *count += 1;
         let pause = doubled(self.pauses.failed, *count);
+        self.failing.insert(key.clone(), chain(error));
         self.pause(key, pause);
-        self.show(Some(chain(error)));
+        self.show(1);
     }
 
     /// A key is no more: nothing of it is kept, except what is under way.
@@ -171,10 +178,21 @@ impl<K: Clone + Ord + Hash + Send + 'static, O: Send + 'static> Queue<K, O> {
         self.again.remove(key);
         self.setbacks.remove(key);
         self.end_pause(key);
+        self.fails_no_more(key);
     }
 
-    fn show(&self, error: Option<String>) {
-        self.shown.send_modify(|last| *last = after(std::mem::take(last), error));
+    fn fails_no_more(&mut self, key: &K) {
+        if self.failing.remove(key).is_some() {
+            self.show(0);
+        }
+    }
+
+    /// A key that fails is shown until it fails no more, whatever becomes of the others.
+    fn show(&self, more_runs: u64) {
+        self.shown.send_modify(|last| {
+            let failures = u32::try_from(self.failing.len()).unwrap_or(u32::MAX);
+            *last = LastRun { runs: last.runs + more_runs, failures, error: self.failing.values().next().cloned() };
+        });
     }
 
     fn pause(&mut self, key: K, pause: Duration) {

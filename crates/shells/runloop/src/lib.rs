@@ -1,8 +1,8 @@
 //! One driver for every reconcile loop: wake-up, period, retry, last result.
 //!
 //! A loop's body reads the newest state, plans and applies; it never learns *why* it runs. A [`Wake`] carries no data,
-//! so any number of wake-ups before a run are one run. A slow period repairs drift. Only this crate retries: after a
-//! failure the body runs again after a pause that doubles up to a limit, or at the next wake-up, whichever is first.
+//! so any number of wake-ups before a run are one run. A slow period repairs drift. Controllers retry nowhere else: after
+//! a failure the body runs again after a pause that doubles up to a limit, or at the next wake-up, whichever is first.
 //!
 //! A loop whose work falls into many keys, each with failures of its own, keeps them in a [`Queue`].
 
@@ -59,9 +59,9 @@ impl Default for Timing {
 pub struct LastRun {
     /// How many runs there were.
     pub runs: u64,
-    /// Failures since the last success.
+    /// Failures since the last success; of a [`Queue`], how many of its keys fail.
     pub failures: u32,
-    /// What the last failure said, if the last run failed.
+    /// What the last failure said, if the last run failed; of a [`Queue`], what one of them said.
     pub error: Option<String>,
 }
 

@@ -143,6 +143,10 @@ impl Controller {
                 memory.own_write = None;
             }
         }
+        let is_refused = error.code().is_some_and(|code| (400..500).contains(&code));
+        if writing.replaced.is_none() && !is_refused {
+            self.world.perhaps_made(&key);
+        }
         if is_behind(error) {
             tracing::debug!(service = name(&key), %error, "Endpoints were changed by somebody else; planning anew");
             self.endpoints.behind(key);

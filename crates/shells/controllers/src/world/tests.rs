@@ -138,3 +138,43 @@ fn s229_a_service_leaves_the_endpoints_that_we_created_and_the_cache_does_not_sh
     world.apply(Input::Endpoints(Change::Gone(endpoints("2"))));
     assert!(world.orphaned.is_empty());
 }
+
+#[test]
+fn s229_endpoints_that_may_have_been_created_are_orphans_if_they_appear_after_their_service() {
+    let key = ("default".to_owned(), "a".to_owned());
+    let ours = |by: &str| {
+        let labels = json!({ "endpoints.kubernetes.io/managed-by": by });
+        let metadata = json!({ "namespace": "default", "name": "a", "uid": "u", "labels": labels });
+        Input::Endpoints(Change::Set(decode(json!({ "metadata": metadata }))))
+    };
+    let gone = || Input::Service(Change::Gone(decode(json!({ "metadata": { "namespace": "default", "name": "a" } }))));
+    type Step<'a> = &'a dyn Fn(&mut World);
+    let unanswered: Step = &|world| world.perhaps_made(&key);
+    let service_goes: Step = &|world| world.apply(gone());
+    let appears: Step = &|world| world.apply(ours("endpoint-controller"));
+    let somebody_makes: Step = &|world| world.apply(ours("me"));
+    let cases: [(&str, &[Step], bool); 5] = [
+        ("the answer is lost, the Service goes, they appear", &[unanswered, service_goes, appears], true),
+        ("the Service goes, the answer is lost, they appear", &[service_goes, unanswered, appears], true),
+        ("the Service goes, they appear, the answer is lost", &[service_goes, appears, unanswered], true),
+        ("they appear while the Service is there", &[unanswered, appears], false),
+        ("somebody else's", &[unanswered, service_goes, somebody_makes], false),
+    ];
+    for (case, steps, orphaned) in cases {
+        let mut world = World::default();
+        world.apply(service("a", json!({ "app": "a" })));
+        steps.iter().for_each(|step| step(&mut world));
+        assert_eq!(world.orphaned.contains_key(&key), orphaned, "{case}");
+        assert!(!orphaned || world.dirty.endpoints.contains(&key), "{case}: it is planned");
+        assert!(world.perhaps_made.is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn a_slice_of_no_service_is_no_reason_to_remember_one() {
+    let mut world = World::default();
+    let labels = json!({ "kubernetes.io/service-name": "none" });
+    let slice = decode(json!({ "metadata": { "namespace": "default", "name": "none-1", "labels": labels } }));
+    world.apply(Input::Slice(Change::Set(slice)));
+    assert!(world.memories.is_empty());
+}

@@ -78,3 +78,21 @@ async fn a_key_that_is_forgotten_pauses_no_more() {
     assert_eq!(queue.take(), Some("a"));
     assert!(queue.setbacks.is_empty() && queue.due.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_shown_until_it_fails_no_more_whatever_becomes_of_the_others() {
+    let (mut queue, last) = queue(1);
+    let shown = || (last.borrow().failures, last.borrow().error.clone());
+    queue.failed("a", &std::io::Error::other("full"));
+    queue.failed("b", &std::io::Error::other("refused"));
+    queue.done(&"c");
+    queue.behind("d");
+    assert_eq!(shown(), (2, Some("full".to_owned())));
+    queue.settled(&"a");
+    assert_eq!(shown(), (1, Some("refused".to_owned())));
+    queue.behind("b");
+    assert_eq!(shown(), (1, Some("refused".to_owned())), "being behind is no success");
+    queue.forget(&"b");
+    assert_eq!(shown(), (0, None));
+    assert_eq!(last.borrow().runs, 5, "what needs nothing is no run");
+}
