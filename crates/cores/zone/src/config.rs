@@ -46,7 +46,8 @@ pub enum PodMode {
 }
 
 impl Config {
-    /// The shipped configuration for a domain: TTL 30 s, Pods insecure (S-413, S-428).
+    /// What CoreDNS is shipped with, for a domain: TTL 30 s, Pods insecure (S-413, S-428). The binary has a flag for the
+    /// TTL, whose default is the specification's 5 s.
     pub fn new(domain: &str) -> Result<Config, ConfigError> {
         let domain = Name::parse(domain).map_err(ConfigError::Domain)?.to_lower_case();
         // `_port._proto.svc.ns.svc.Z` and an endpoint's name have to fit below it.

@@ -207,7 +207,7 @@ pub(crate) fn header_only(message: &[u8], rcode: Rcode, out: &mut Vec<u8>) {
 }
 
 /// An order of 0..count: a random beginning and a random stride without a common divisor. Each place is first equally
-/// often, as clients that take the first address need it, at the cost of two divisions however many there are.
+/// often, as clients that take the first address need it, at the cost of a few divisions, not of a shuffle.
 struct Order {
     next: usize,
     stride: usize,

@@ -32,11 +32,12 @@ impl Worker {
     }
 
     /// Serves until the stop signal.
-    pub fn run(self, startup: Duration) {
+    pub fn run(mut self, startup: Duration) {
         self.forwarder.live().wait_synced(startup);
         let mut batch = Batch::new(BATCH, BYTES_MAX);
         let mut seeds = self.forwarder.random();
-        while !*self.stop.borrow() && self.stop.has_changed().is_ok() {
+        self.stop.mark_changed();
+        while !self.is_over() {
             match batch.receive(&self.socket) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -73,6 +74,15 @@ impl Worker {
                 }
             }
             batch.send_replies(&self.socket);
+        }
+    }
+
+    /// Looks at the signal itself, which takes a lock, only where it has changed.
+    fn is_over(&mut self) -> bool {
+        match self.stop.has_changed() {
+            Ok(false) => false,
+            Ok(true) => *self.stop.borrow_and_update(),
+            Err(_) => true,
         }
     }
 }

@@ -47,6 +47,9 @@ pub fn tell_origin(socket: &UdpSocket) -> io::Result<()> {
 
 /// Datagrams that were received together, with room for the reply to each.
 pub struct Batch {
+    /// One piece of `bytes_max` for each slot. A page costs memory when a datagram first comes to lie in it.
+    bytes: Box<[u8]>,
+    bytes_max: usize,
     slots: Box<[Slot]>,
     /// How many slots hold a datagram.
     received: usize,
@@ -55,7 +58,6 @@ pub struct Batch {
 }
 
 struct Slot {
-    bytes: Box<[u8]>,
     length: usize,
     name: libc::sockaddr_storage,
     control: Control,
@@ -81,15 +83,11 @@ pub struct Datagram<'b> {
 impl Batch {
     /// Room for `count` datagrams of up to `bytes_max`; what is longer is cut.
     pub fn new(count: usize, bytes_max: usize) -> Batch {
-        let slot = || Slot {
-            bytes: vec![0; bytes_max].into(),
-            length: 0,
-            name: zeroed_name(),
-            control: Control([0; 64]),
-            origin: None,
-            reply: Vec::with_capacity(bytes_max),
-        };
+        let slot =
+            || Slot { length: 0, name: zeroed_name(), control: Control([0; 64]), origin: None, reply: Vec::new() };
         Batch {
+            bytes: vec![0; count * bytes_max].into(),
+            bytes_max,
             slots: (0..count).map(|_| slot()).collect(),
             received: 0,
             parts: Vec::with_capacity(count),
@@ -102,9 +100,8 @@ impl Batch {
         self.received = 0;
         self.parts.clear();
         self.headers.clear();
-        for slot in &mut self.slots {
-            let bytes = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.bytes.len() };
-            self.parts.push(bytes);
+        for piece in self.bytes.chunks_exact_mut(self.bytes_max) {
+            self.parts.push(libc::iovec { iov_base: piece.as_mut_ptr().cast(), iov_len: piece.len() });
         }
         for (slot, part) in self.slots.iter_mut().zip(&mut self.parts) {
             let mut header = zeroed_header();
@@ -116,8 +113,8 @@ impl Batch {
             header.msg_controllen = mem::size_of::<Control>();
             self.headers.push(libc::mmsghdr { msg_hdr: header, msg_len: 0 });
         }
-        // SAFETY: every header points into a slot of `self.slots` and a part of `self.parts`, which nothing moves or
-        // touches before the call returns; the lengths are those of the buffers.
+        // SAFETY: every header points into a slot of `self.slots` and a part of `self.parts`, which points to a piece of
+        // `self.bytes`; nothing moves or touches them before the call returns; the lengths are those of the buffers.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -130,7 +127,7 @@ impl Batch {
         self.received = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(self.received) {
             slot.origin = origin(&slot.name, &header.msg_hdr);
-            slot.length = (header.msg_len as usize).min(slot.bytes.len());
+            slot.length = (header.msg_len as usize).min(self.bytes_max);
             slot.reply.clear();
         }
         Ok(())
@@ -138,8 +135,9 @@ impl Batch {
 
     /// What was received last. Datagrams whose sender is of neither IP family do not occur.
     pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
-        self.slots[..self.received].iter_mut().filter_map(|slot| {
-            Some(Datagram { bytes: &slot.bytes[..slot.length], origin: slot.origin?, reply: &mut slot.reply })
+        let received = self.slots[..self.received].iter_mut().zip(self.bytes.chunks_exact(self.bytes_max));
+        received.filter_map(|(slot, bytes)| {
+            Some(Datagram { bytes: &bytes[..slot.length], origin: slot.origin?, reply: &mut slot.reply })
         })
     }
 
