@@ -29,10 +29,16 @@ fn what_is_not_served_says_so_and_where_a_pods_output_lies() {
     for (words, name) in [("exec web -- true", "exec"), ("attach web", "attach")] {
         let said = server.kubectl(words);
         assert_eq!(said.code, 1, "{said:?}");
-        let expected = format!("does not serve {name} of Pod default/web; enter it on its node, by `nsenter`");
+        let expected = format!("does not serve {name} of Pod default/web; enter it on its node node-1, by `nsenter`");
         assert!(said.err.contains(&expected), "{words}: {said:?}");
     }
     server
         .kubectl("get --raw /api/v1/namespaces/default/pods/none/log")
         .refused("Error from server (NotFound): pods \"none\" not found\n");
+    let unplaced = POD
+        .replace("  nodeName: node-1\n", "  nodeSelector: { no: node }\n")
+        .replace("name: web\nspec", "name: idle\nspec");
+    server.kubectl_with("create -f -", &unplaced).ok("pod/idle created\n");
+    let said = server.kubectl("exec idle -- true");
+    assert!(said.err.contains("exec of Pod default/idle; it runs on no node yet"), "{said:?}");
 }

@@ -227,8 +227,8 @@ pub struct Column {
 
 /// A kind of object.
 ///
-/// The server calls [`conform()`] on what a client sent, then [`metadata::prepare_create`] or
-/// [`metadata::prepare_update`], then the kind. The kinds check metadata too, so that all mistakes come in one answer.
+/// The server calls [`metadata::prepare_create`] or [`metadata::prepare_update`] on what a client sent, then the kind, which
+/// begins with [`conform()`]. The kinds check metadata too, so that all mistakes come in one answer.
 pub trait Kind: Sync + Send {
     /// Names and subresources.
     fn facts(&self) -> &'static Facts;

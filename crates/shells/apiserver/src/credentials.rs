@@ -14,6 +14,7 @@
 mod fit;
 
 use std::fs;
+use std::io;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -217,25 +218,35 @@ impl Authority {
 /// Whether there is anything that somebody who trusts the authority may hold: whatever lies beside its key.
 fn has_signed(pki: &Path) -> bool {
     let own = [Path::new("ca.key"), Path::new("ca.new")];
-    let entries = fs::read_dir(pki).into_iter().flatten().flatten();
-    let other = entries.map(|entry| entry.file_name()).any(|name| !own.contains(&Path::new(&name)));
+    let is_other =
+        |entry: io::Result<fs::DirEntry>| entry.map_or(true, |entry| !own.contains(&Path::new(&entry.file_name())));
+    // What cannot be read may be anything.
+    let other =
+        fs::read_dir(pki).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |mut all| all.any(is_other));
     let kubeconfigs = ["admin.kubeconfig", "agent.kubeconfig"].map(|name| pki.with_file_name(name));
     other || kubeconfigs.iter().any(|path| lies(path))
 }
 
 /// Whether there is such a name, be it a link to what isn't there at present.
 fn lies(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+    path.symlink_metadata().map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
 }
 
-/// Takes everybody else's rights to a file or folder away, and tells if there were any.
+/// Takes everybody else's rights to a file or folder away, and tells if there were any. Where that cannot be done, as on a
+/// disk that is only read, it is told.
 fn make_private(path: &Path) -> Result<(), Error> {
     let failed =
         |source| Error::File { action: "keep to this user", path: path.to_owned(), way_out: ELSEWHERE, source };
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        tracing::warn!("{} was open to others (mode {mode:o}); it is this user's alone now", path.display());
-        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)).map_err(failed)?;
+        let changed = fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700));
+        let path = path.display();
+        match changed {
+            Ok(()) => tracing::warn!("{path} was open to others (mode {mode:o}); it is this user's alone now"),
+            Err(error) => {
+                tracing::warn!(%error, "{path} is open to others (mode {mode:o}); see that only this user reads it")
+            }
+        }
     }
     Ok(())
 }

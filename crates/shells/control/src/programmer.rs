@@ -74,8 +74,19 @@ impl Door {
     fn open(listener: UnixListener) -> io::Result<Door> {
         let accepting = listener.try_clone()?;
         let thread = std::thread::Builder::new().name("programmer".to_owned());
-        let thread = thread.spawn(move || while accepting.accept().is_ok() {})?;
+        let thread = thread.spawn(move || let_in(&accepting))?;
         Ok(Door { listener, thread: Some(thread) })
+    }
+}
+
+/// Until the listener is shut down, which `accept` tells by EINVAL. Any other failure, such as too many open files, passes.
+fn let_in(listener: &UnixListener) {
+    loop {
+        match listener.accept() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+//! What can go wrong while namespaces, links and programs of a lab are made.
+
 use std::io;
 use std::time::Duration;
 

@@ -16,8 +16,8 @@ pub(super) async fn refusal(server: &ApiServer, call: &Call, subresource: &str) 
     };
     let (namespace, name) = (call.namespace(), call.name());
     let instead = match pod["spec"]["nodeName"].as_str().unwrap_or_default() {
-        _ if subresource != "log" => "enter it on its node, by `nsenter`".to_owned(),
         "" => "it runs on no node yet".to_owned(),
+        node if subresource != "log" => format!("enter it on its node {node}, by `nsenter`"),
         node => {
             let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
             format!(
