@@ -59,7 +59,7 @@
 //! decides what a Service means.
 //!
 //! Left to others: to wait for the first complete list of Services and EndpointSlices before writing anything (S-304),
-//! conntrack clean-up (S-330, which asks [`Intent::stale`]), health check ports (S-356, which ask
+//! conntrack clean-up (S-330, which asks [`Intent::is_stale`]), health check ports (S-356, which ask
 //! [`Intent::local_ready`]).
 //!
 //! See KEP-752 (EndpointSlice), KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-2433 and
