@@ -189,8 +189,8 @@ pub(crate) struct Server {
     /// Ranges of Pod addresses, at most one per family; each node gets a /24 of IPv4 and a /64 of IPv6
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.244.0.0/16,fd00:10:244::/56")]
     pub(crate) cluster_cidr: Vec<IpNet>,
-    /// How long a node may be silent before it counts as lost
-    #[arg(long, value_name = "SECONDS", default_value_t = 50)]
+    /// How long a node may be silent before it counts as lost; longer than its --lease-period
+    #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=86400))]
     pub(crate) node_monitor_grace_period: u32,
     /// Range of node ports
     #[arg(long, value_name = "FROM-TO", default_value = "30000-32767", value_parser = port_range)]

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{check, cleanup, cli, node, server, status};
 
 pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
+    check_lease(options.node.lease_period, options.server.node_monitor_grace_period)?;
     let ranges = [options.server.service_cluster_ip_range.clone(), options.server.cluster_cidr.clone()].concat();
     let settings =
         node::Settings::new(&options.node, &options.server.run_dir, &options.server.cluster_domain, &ranges)?;
@@ -31,6 +32,16 @@ pub(crate) fn run(options: cli::Up) -> anyhow::Result<()> {
 
 fn are_others_pods(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(agent::AgentError::OthersPods { .. }))
+}
+
+/// Refuses a node that would count as lost between any two renewals of its Lease, both in seconds.
+fn check_lease(period: u32, grace: u32) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        period < grace,
+        "--lease-period {period} is not shorter than --node-monitor-grace-period {grace}: the node would count as lost before \
+         each renewal; give a fifth of it, as by default"
+    );
+    Ok(())
 }
 
 /// Refuses a machine on which this would not work, or would break what works.

@@ -59,6 +59,12 @@ fn ranges_that_cannot_serve_are_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_lease_that_would_be_renewed_too_late_is_refused() {
+    let said = maitred(&["up", "--lease-period", "60"]);
+    refused(&said, &["--lease-period 60", "--node-monitor-grace-period 50", "shorter", "a fifth"]);
+}
+
+#[test]
 fn addresses_that_cannot_serve_are_refused_before_anything_is_written() {
     let place = place();
     let data = place.path().join("data");
