@@ -116,7 +116,7 @@ pub(crate) struct NodeOptions {
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub(crate) node_ip: Vec<IpAddr>,
     /// Labels of the Node object, such as topology.kubernetes.io/zone=a
-    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = names::label)]
     pub(crate) node_label: Vec<(String, String)>,
     /// Where the output of Pods is kept
     #[arg(long, value_name = "DIR", default_value = "/var/log/maitred/pods")]
@@ -190,7 +190,7 @@ pub(crate) struct Server {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.244.0.0/16,fd00:10:244::/56")]
     pub(crate) cluster_cidr: Vec<IpNet>,
     /// How long a node may be silent before it counts as lost; longer than its --lease-period
-    #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=86400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) node_monitor_grace_period: u32,
     /// Range of node ports
     #[arg(long, value_name = "FROM-TO", default_value = "30000-32767", value_parser = port_range)]
@@ -312,12 +312,5 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     match parsed {
         Some((from, to)) if 0 < from && from <= to => Ok(from..=to),
         _ => Err(format!("{text:?} is no port range; write FROM-TO with 1 ≤ FROM ≤ TO ≤ 65535")),
-    }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is no label; write NAME=VALUE")),
     }
 }

@@ -25,6 +25,31 @@ pub(crate) fn own_node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A node's label, as NAME=VALUE.
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
+    let is_value = |value: &str| value.is_empty() || is_label_part(value);
+    match text.split_once('=').filter(|(name, value)| is_label_name(name) && is_value(value)) {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(format!(
+            "{text:?} is no label: write NAME=VALUE, each of at most {LABEL_LEN_MAX} letters, digits, '-', '_' and '.' that begin \
+             and end with a letter or a digit; a domain and '/' may stand before the name"
+        )),
+    }
+}
+
+fn is_label_name(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((domain, name)) => is_subdomain(domain) && is_label_part(name),
+        None => is_label_part(name),
+    }
+}
+
+fn is_label_part(text: &str) -> bool {
+    let is_inside = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let is_end = |letter: char| letter.is_ascii_alphanumeric();
+    text.len() <= LABEL_LEN_MAX && text.chars().all(is_inside) && text.starts_with(is_end) && text.ends_with(is_end)
+}
+
 /// A cluster's domain, without a dot at its end.
 pub(crate) fn domain(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text).to_lowercase();

@@ -125,6 +125,21 @@ fn names_that_no_object_can_have_are_refused_with_their_option_before_anything_r
 }
 
 #[test]
+fn labels_that_no_node_can_have_are_refused() {
+    for text in
+        ["a=b=c", "a b=c", "a", "=b", "-a=b", "a=b-", "Bad_Domain/a=b", "a/b/c=d", &format!("{}=b", "a".repeat(64))]
+    {
+        let said = maitred(&["up", &format!("--node-label={text}"), "--help"]);
+        assert_eq!(said.code, 2, "{text}: {said:?}");
+        assert!(said.err.contains("--node-label") && said.err.contains("write NAME=VALUE"), "{text}: {said:?}");
+    }
+    for text in ["a=", "a=b", "example.com/a_b.C-d=9", "topology.kubernetes.io/zone=a,b=c"] {
+        let said = maitred(&["up", &format!("--node-label={text}"), "--help"]);
+        assert_eq!(said.code, 0, "{text}: {said:?}");
+    }
+}
+
+#[test]
 fn a_data_directory_that_cannot_be_made_is_named() {
     let place = place();
     let file = place.path().join("file");

@@ -32,6 +32,9 @@ fn what_is_not_served_says_so_and_where_a_pods_output_lies() {
         let expected = format!("does not serve {name} of Pod default/web; enter it on its node node-1, by `nsenter`");
         assert!(said.err.contains(&expected), "{words}: {said:?}");
     }
+    // kubectl reads the details of this 404 without asking whether there are any.
+    let said = server.kubectl("debug web --image=host");
+    assert!(said.code == 1 && said.err.contains("ephemeral containers are disabled for this cluster"), "{said:?}");
     server
         .kubectl("get --raw /api/v1/namespaces/default/pods/none/log")
         .refused("Error from server (NotFound): pods \"none\" not found\n");

@@ -101,7 +101,8 @@ fn slice_name(node: &str, address: IpAddr, is_primary: bool) -> String {
 }
 
 fn zone(node: &Node) -> Option<String> {
-    node.metadata.labels.get(ZONE_LABEL).cloned()
+    // A label may be empty, the name of a zone may not.
+    node.metadata.labels.get(ZONE_LABEL).filter(|zone| !zone.is_empty()).cloned()
 }
 
 fn slice(name: &str, node: &Node, address: IpAddr, port: u16, serving: bool) -> Value {
@@ -150,6 +151,15 @@ mod tests {
         assert_eq!(endpoint["hints"], json!({"forNodes": [{"name": "n1"}], "forZones": [{"name": "z"}]}));
         assert_eq!((&endpoint["conditions"]["ready"], &endpoint["zone"]), (&json!(true), &json!("z")));
         assert_eq!(slice["metadata"]["ownerReferences"][0]["uid"], "u-1");
+    }
+
+    #[test]
+    fn s220_an_empty_label_is_no_zone() {
+        let mut node = node();
+        node.metadata.labels.insert(ZONE_LABEL.to_owned(), String::new());
+        let endpoint = &slice("kube-dns-n1", &node, [192, 0, 2, 1].into(), 53, true)["endpoints"][0];
+        assert_eq!(endpoint["hints"], json!({"forNodes": [{"name": "n1"}]}));
+        assert_eq!(endpoint["zone"], Value::Null);
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl Status {
 
     /// 404 for a path that nothing is served at.
     pub fn no_such_path() -> Status {
-        Status::new(404, "NotFound", "the server could not find the requested resource")
+        // `kubectl debug` reads the details of a 404 without asking whether there are any.
+        let details = Some(json!({}));
+        Status { details, ..Status::new(404, "NotFound", "the server could not find the requested resource") }
     }
 
     /// 405.

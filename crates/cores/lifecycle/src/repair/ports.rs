@@ -75,17 +75,19 @@ fn check(
     claim: &mut BTreeMap<u16, Key>,
 ) -> Option<Event> {
     let warn = |reason, message| Some(Event::warning(reference("Service", &service.metadata), reason, message));
+    let out_of_range = || {
+        let (start, end) = (range.start(), range.end());
+        warn("PortOutOfRange", format!("Port {port} is not within {start}-{end}; recreate the Service"))
+    };
     match held.get(&port).or(claim.get(&port)) {
-        Some(holder) if holder == key => None,
+        // A port that was taken while the range was another one is served all the same; it is told as upstream tells it.
+        Some(holder) if holder == key && range.contains(&port) => None,
+        Some(holder) if holder == key => out_of_range(),
         Some((namespace, name)) => {
             let message = format!("Port {port} is held by Service {namespace}/{name}; recreate the Service");
             warn("PortAlreadyAllocated", message)
         }
-        None if !range.contains(&port) => {
-            let (start, end) = (range.start(), range.end());
-            let message = format!("Port {port} is not within {start}-{end}; recreate the Service");
-            warn("PortOutOfRange", message)
-        }
+        None if !range.contains(&port) => out_of_range(),
         None => {
             claim.insert(port, key.clone());
             warn("PortNotAllocated", format!("Port {port} was not allocated; it is claimed again"))

@@ -55,7 +55,8 @@ fn every_field_that_is_not_implemented_is_named_with_its_path() {
         (json!({"hostUsers": false}), json!({}), vec!["spec.hostUsers".into()]),
         (json!({"hostPID": false, "volumes": [], "overhead": {}}), json!({}), vec![]),
         (json!({}), json!({"resources": {"limits": {"cpu": "1"}}}), vec![format!("{main}.resources.limits")]),
-        (json!({}), json!({"resources": {"requests": {"cpu": "1"}}}), vec![]),
+        (json!({}), json!({"resources": {"requests": {"cpu": "1"}}}), vec![format!("{main}.resources.requests")]),
+        (json!({}), json!({"resources": {"requests": {}, "limits": {}}}), vec![]),
         (
             json!({}),
             json!({"lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}),

@@ -35,6 +35,7 @@ fn s146_each_port_of_a_service_is_checked() {
     check("s146-not-allocated", &[web()], &[], &[(30001, "web")], &["PortNotAllocated web"]);
     check("s146-held-by-another", &[web()], &[(30001, "x")], &[], &["PortAlreadyAllocated web"]);
     check("s146-out-of-range", &[service("web", &[80], 0)], &[], &[], &["PortOutOfRange web"]);
+    check("s146-held-out-of-range", &[service("web", &[80], 0)], &[(80, "web")], &[], &["PortOutOfRange web"]);
     check("s146-health-check", &[service("web", &[], 30009)], &[], &[(30009, "web")], &["PortNotAllocated web"]);
     check("s146-two-protocols", &[service("web", &[30001, 30001], 0)], &[(30001, "web")], &[], &[]);
     check(
