@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every effect is asked for once, and is answered by an input. Effects that were under way when an agent died are settled
-//! by [`Input::Adopted`]; probes are not, since the next agent knows nothing of them (see [`Watch`](crate::probe::Watch)). <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
+//! by [`Input::Adopted`]; probes are not, since the next agent knows nothing of them (see [`Watch`](crate::probe::Watch)).
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>
 
 mod containers;
 
